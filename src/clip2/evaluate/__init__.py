@@ -1,0 +1,1 @@
+"""Recognition of annotated objects without training on their labels: queries, methods, metrics, audit."""

@@ -1,0 +1,122 @@
+"""Stage `lift`: detections and points → self-contained (text, image crop, point crop) triplets."""
+
+import logging
+from collections import Counter, defaultdict
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clip2.errors import InputError
+from clip2.lift import lift_boxes
+from clip2.lift.crops import square_window_jpeg
+from clip2.lift.settings import LiftSettings
+from clip2.scans.clouds import Cloud, CloudError, load_points
+from clip2.scans.images import ImageError, read_image
+from clip2.store.bad_frames import BadFrames
+from clip2.store.provenance import provenance
+from clip2.store.ragged import RaggedWriter, ragged_writer
+from clip2.store.schemas import TRIPLETS
+from clip2.store.tables import TableWriter, iterate_rows, read_header, table_writer
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+
+def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: Path, settings: LiftSettings) -> None:
+    """Lift one shard. Boxes in = triplets out + the sum of the losses that the header names.
+
+    Args:
+        frames, detections: the shard's Parquet files.
+        data_root: folder that the frames' paths are relative to.
+        out, out_points: the triplets' Parquet and HDF5 files.
+    """
+    boxes: dict[str, list[Row]] = defaultdict(list)
+    for row in iterate_rows(detections):
+        boxes[row["frame_id"]].append(row)
+    counts: Counter[str] = Counter(boxes=sum(map(len, boxes.values())))
+    bad = BadFrames(settings.max_bad_share)
+    n_frames = 0
+    with ragged_writer(out_points) as points_writer, table_writer(out, TRIPLETS) as table:
+        # Frames of one sample stand together and share their points: read them once.
+        for _, group in groupby(iterate_rows(frames), key=lambda frame: frame["clouds"]):
+            points: Cloud | None = None
+            for frame in group:
+                n_frames += 1
+                found = boxes.pop(frame["frame_id"], [])
+                if not found:
+                    continue
+                try:
+                    if points is None:
+                        points = load_points(frame["clouds"], data_root, settings.min_sweep_range)
+                    image = read_image(data_root / frame["image_path"], (frame["width"], frame["height"]))
+                except (CloudError, ImageError) as error:
+                    bad.add(frame["frame_id"], error.reason, str(error))
+                    counts["lost_bad_frame"] += len(found)
+                    continue
+                _lift_frame(frame, found, points, image, settings, table, points_writer, counts)
+        bad.check(n_frames)
+        if boxes:
+            raise InputError(f"{detections}: {len(boxes)} frames in it are not in {frames}; run the detector again")
+        header = read_header(frames)
+        table.header = points_writer.header = {
+            "kind": "triplets",
+            **{key: header[key] for key in ("source", "source_kind", "split", "sensor", "units", "axes")},
+            "counts": {"frames": n_frames, **dict(sorted(counts.items())), "triplets": table.n_rows},
+            "bad_frames": bad.header(),
+            "provenance": provenance(
+                "lift",
+                settings.model_dump(mode="json"),
+                {"frames": frames, "detections": detections},
+                ("scipy", "scikit-learn", "opencv-python-headless"),
+            ),
+        }
+    log.info("%s: %s, %d triplets", out.name, dict(sorted(counts.items())), table.n_rows)
+
+
+def _lift_frame(
+    frame: Row,
+    found: list[Row],
+    points: Cloud,
+    image: np.ndarray,
+    settings: LiftSettings,
+    table: TableWriter,
+    points_writer: RaggedWriter,
+    counts: Counter[str],
+) -> None:
+    crops = lift_boxes(
+        points,
+        np.reshape(frame["T_cam_from_points"], (4, 4)),
+        np.reshape(frame["K"], (3, 3)),
+        np.array([row["box"] for row in found], np.float64),
+        (frame["width"], frame["height"]),
+        method=settings.method,
+        **settings.parameters,
+    )
+    for number, (row, chosen) in enumerate(zip(found, crops, strict=True)):
+        crop = points[chosen]
+        if len(crop) < settings.min_points:
+            counts["lost_few_points" if len(crop) else "lost_no_points"] += 1
+            continue
+        range_m = float(np.median(np.linalg.norm(crop[:, :3], axis=1)))
+        if range_m > settings.max_range:
+            counts["lost_too_far"] += 1
+            continue
+        table.append(
+            {
+                "triplet_id": f"{frame['frame_id']}-{number:03d}",
+                "frame_id": frame["frame_id"],
+                "scene": frame["scene"],
+                "sample": frame["sample"],
+                "box": row["box"],
+                "label": row["label"],
+                "score": row["score"],
+                "n_points": len(crop),
+                "range_m": range_m,
+                "extent": np.ptp(crop[:, :3], axis=0).tolist(),
+                "image": square_window_jpeg(image, row["box"]),
+            }
+        )
+        points_writer.append(crop)

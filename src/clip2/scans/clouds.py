@@ -1,0 +1,74 @@
+"""Point cloud files → (N, 4) float32 x y z intensity, metres, in the frame of the points."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Cloud = NDArray[np.float32]
+
+
+class CloudError(Exception):
+    """A cloud file that cannot be used; ``reason`` is a short fixed word for the counts."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def _raw_float32(path: Path, columns: int) -> Cloud:
+    """A headerless file of little-endian float32 rows, x y z intensity first."""
+    size = path.stat().st_size
+    if size == 0 or size % (4 * columns):
+        raise CloudError(
+            "cloud_truncated", f"{path}: {size} bytes is not a whole number of {columns}×float32 points; copy it again"
+        )
+    return np.fromfile(path, "<f4").reshape(-1, columns)[:, :4]
+
+
+READERS: dict[str, Callable[[Path], Cloud]] = {
+    "nuscenes-pcd-bin": lambda path: _raw_float32(path, 5),  # x y z intensity ring
+    "float32x4": lambda path: _raw_float32(path, 4),  # x y z intensity: KITTI, ONCE
+}
+"""Format name in a frame's ``clouds`` → reader."""
+
+
+def read_cloud(path: Path, format: str) -> Cloud:
+    """Read one cloud file; rows that are not finite are left out.
+
+    Raises:
+        CloudError: missing, truncated or empty.
+    """
+    try:
+        cloud = READERS[format](path)
+    except FileNotFoundError:
+        raise CloudError("cloud_missing", f"{path}: no such point cloud; check the data root") from None
+    finite = np.isfinite(cloud).all(1)
+    if not finite.any():
+        raise CloudError("cloud_empty", f"{path}: holds no finite point; copy it again")
+    return cloud if finite.all() else cloud[finite]
+
+
+def load_points(clouds: list[Mapping[str, Any]], data_root: Path, min_range: float = 0.0) -> Cloud:
+    """All clouds of a frame in the frame of its points.
+
+    Args:
+        clouds: a frame's ``clouds`` (store.schemas.CLOUD): the key frame's own and any earlier sweeps.
+        min_range: metres; of *earlier* sweeps, points nearer to their sensor than this (horizontally, in both x and y)
+            are left out: they are the recording car itself, which would smear along its path. nuScenes' devkit uses 1.
+
+    Returns:
+        (N, 4) float32, the key frame's own points first.
+    """
+    parts = []
+    for cloud in clouds:
+        points = read_cloud(data_root / cloud["path"], cloud["format"])
+        T = np.asarray(cloud["T_points_from_cloud"], np.float64).reshape(4, 4)
+        if not np.array_equal(T, np.eye(4)):
+            points = points[~(np.abs(points[:, :2]) < min_range).all(1)]
+            moved = points[:, :3].astype(np.float64) @ T[:3, :3].T + T[:3, 3]
+            points = np.column_stack([moved.astype(np.float32), points[:, 3]])
+        parts.append(points)
+    return np.concatenate(parts)

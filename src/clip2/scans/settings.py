@@ -1,0 +1,21 @@
+"""Settings of the nuScenes source."""
+
+from pydantic import Field
+
+from clip2.store.settings import Settings
+
+SPLIT_HELP = (
+    "an official split (train, val, test, mini_train, mini_val), `all`, `scene:NAME` or `sample:TOKEN`; "
+    "several with commas"
+)
+
+
+class NuscenesSettings(Settings):
+    """What of a nuScenes data set is used, and as what."""
+
+    version: str = Field("v1.0-trainval", description="name of the table folder under the data root")
+    train: str = Field("train", description=f"what triplets are mined from: {SPLIT_HELP}")
+    val: str = Field("val", description=f"what the evaluation is done on: {SPLIT_HELP}")
+    n_sweeps: int = Field(1, ge=1, description="LiDAR sweeps put together for a key frame; 1 is the key frame's own")
+    train_shards: int = Field(80, ge=1, description="files (and jobs) that the mining scenes are dealt out to")
+    val_shards: int = Field(20, ge=1, description="files (and jobs) that the evaluation scenes are dealt out to")

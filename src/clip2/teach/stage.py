@@ -1,0 +1,54 @@
+"""Stage `embed`: every triplet's image crop and every label, through the frozen teacher, as float16."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+from PIL import Image
+
+from clip2.store.atomic import atomic_path
+from clip2.store.provenance import provenance
+from clip2.store.tables import iterate_rows, read_header, read_table
+from clip2.teach.settings import TeachSettings
+from clip2.teach.teacher import load_teacher
+
+log = logging.getLogger(__name__)
+
+
+def run(triplets: Path, out: Path, settings: TeachSettings, device: str = "auto", threads: int = 1) -> None:
+    """Write the embeddings of one shard.
+
+    HDF5: ``image`` float16 (n, D) in triplet order, ``text`` float16 (v, D), one row a distinct label in alphabetical
+    order, ``label_index`` int32 (n,) into ``text``; attribute ``clip2`` is the JSON header.
+    """
+    labels = read_table(triplets, ["label"]).column("label").to_pylist()
+    table = sorted(set(labels))
+    index = {label: i for i, label in enumerate(table)}
+    teacher = load_teacher(settings.model, settings.pretrained, device)
+    text = teacher.encode_labels(table, settings.templates)
+    image = teacher.encode_images(_images(triplets), threads, settings.batch_size)
+    header = {
+        "kind": "embeddings",
+        "teacher": teacher.spec,
+        "labels": table,
+        "templates": list(settings.templates),
+        "source_kind": read_header(triplets)["source_kind"],
+        "provenance": provenance(
+            "embed", settings.model_dump(mode="json"), {"triplets": triplets}, ("torch", "open_clip_torch", "pillow")
+        ),
+    }
+    with atomic_path(out) as temporary, h5py.File(temporary, "w") as file:
+        file["image"] = image.cpu().numpy().astype(np.float16)
+        file["text"] = text.cpu().numpy().astype(np.float16)
+        file["label_index"] = np.array([index[label] for label in labels], np.int32)
+        file.attrs["clip2"] = json.dumps(header, allow_nan=False)
+    log.info("%d crops and %d labels embedded by %s", len(labels), len(table), teacher.model)
+
+
+def _images(triplets: Path) -> Iterator[Image.Image]:
+    for row in iterate_rows(triplets, ["image"]):
+        yield Image.open(io.BytesIO(row["image"])).convert("RGB")
