@@ -1,0 +1,34 @@
+# Frames → 2D boxes with names.
+rule detect:
+    input:
+        code=source_closure("clip2.detect.stage"),
+        frames="results/{source}/frames/{shard}.parquet",
+        model=lambda wildcards: model_files(
+            config["detectors"][wildcards.detector]["model"]
+        ),
+        boxes=lambda wildcards: config["detectors"][wildcards.detector].get("boxes")
+        or [],
+        vocabulary=lambda wildcards: config["detectors"][wildcards.detector].get(
+            "vocabulary"
+        )
+        or [],
+    output:
+        "results/{source}/detections/{detector}/{shard}.parquet",
+    log:
+        "logs/detect/{source}.{detector}.{shard}.log",
+    benchmark:
+        "results/benchmarks/detect/{source}.{detector}.{shard}.tsv"
+    conda:
+        "../envs/clip2.yaml"
+    threads: workers()
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime="4h",
+        gpu=gpus(),
+    params:
+        root=lambda wildcards: data_root(wildcards.source),
+        settings=lambda wildcards: settings_of("detectors", wildcards.detector),
+        device=config["device"],
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 detect --frames {input.frames} --data-root {params.root:q} "
+        "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"

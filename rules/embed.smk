@@ -1,0 +1,27 @@
+# Triplets → the frozen teacher's embeddings.
+rule embed:
+    input:
+        code=source_closure("clip2.teach.stage"),
+        triplets="results/{source}/triplets/{detector}.{lifter}/{shard}.parquet",
+        model=lambda wildcards: model_files(
+            config["teachers"][wildcards.teacher]["model"]
+        ),
+    output:
+        "results/{source}/embeddings/{detector}.{lifter}.{teacher}/{shard}.h5",
+    log:
+        "logs/embed/{source}.{detector}.{lifter}.{teacher}.{shard}.log",
+    benchmark:
+        "results/benchmarks/embed/{source}.{detector}.{lifter}.{teacher}.{shard}.tsv"
+    conda:
+        "../envs/clip2.yaml"
+    threads: workers()
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime="4h",
+        gpu=gpus(),
+    params:
+        settings=lambda wildcards: settings_of("teachers", wildcards.teacher),
+        device=config["device"],
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 embed --triplets {input.triplets} --out {output} "
+        "--device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"

@@ -1,0 +1,40 @@
+# Triplets and embeddings → a point encoder. Resumes from its own checkpoints, which are no output of the rule.
+rule pretrain:
+    input:
+        code=source_closure("clip2.pretrain.stage"),
+        triplets=train_shards(
+            "results/{source}/triplets/{detector}.{lifter}/{shard}.parquet"
+        ),
+        points=train_shards("results/{source}/triplets/{detector}.{lifter}/{shard}.h5"),
+        embeddings=train_shards(
+            "results/{source}/embeddings/{detector}.{lifter}.{teacher}/{shard}.h5"
+        ),
+    output:
+        multiext(
+            f"{MODEL}/",
+            "model.safetensors",
+            "config.json",
+            "README.md",
+            "train_log.jsonl",
+        ),
+    log:
+        "logs/pretrain/{source}.{detector}.{lifter}.{teacher}.{model}.log",
+    benchmark:
+        "results/benchmarks/pretrain/{source}.{detector}.{lifter}.{teacher}.{model}.tsv"
+    conda:
+        "../envs/clip2.yaml"
+    threads: 8
+    resources:
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime="24h",
+        gpu=gpus(),
+    params:
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        checkpoints=lambda wildcards, output: Path("results/checkpoints")
+        / Path(output[0]).parent.name,
+        settings=lambda wildcards: settings_of("models", wildcards.model),
+        device=config["device"],
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 pretrain --triplets {input.triplets} --embeddings {input.embeddings} "
+        "--out {params.folder} --checkpoints {params.checkpoints} "
+        "--device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"

@@ -1,0 +1,5 @@
+"""``python -m clip2``."""
+
+from clip2.cli import main
+
+main()

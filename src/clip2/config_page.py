@@ -1,0 +1,64 @@
+"""docs/configuration.md, written from the configuration's own models so that it cannot go stale."""
+
+import types
+import typing
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from clip2.config import Config
+from clip2.store.settings import Settings
+
+INTRODUCTION = """# Configuration
+
+Written by `clip2 schema` from the models in `src/clip2/config.py`; do not edit it here.
+
+`config.yaml` is the default experiment; `--configfile config/nuscenes.yaml` lies over it, `--config dataroot=…` over
+both. A key that is not listed here is refused by name. `<name>` is a name of your own: it becomes part of the names of
+the files that this part makes.
+"""
+
+
+def configuration_page() -> str:
+    """The whole page, one table a section."""
+    return "\n".join([INTRODUCTION, *_section("", Config)]) + "\n"
+
+
+def _section(prefix: str, model: type[Settings]) -> list[str]:
+    """A table of the model's plain fields, then a section for each nested model."""
+    rows: list[str] = []
+    nested: list[str] = []
+    for name, field in model.model_fields.items():
+        inner = _model_of(field.annotation)
+        if inner is None:
+            rows.append(f"| `{name}` | {_default(field)} | {field.description} |")
+        else:
+            named = typing.get_origin(field.annotation) is dict
+            nested += _section(f"{prefix}{name}.{'<name>.' if named else ''}", inner)
+    lines = [f"\n## `{prefix.rstrip('.')}`" if prefix else "", (model.__doc__ or "").split("\n")[0]]
+    if rows:
+        lines += ["", "| key | default | meaning |", "|---|---|---|", *rows]
+    return lines + nested
+
+
+def _model_of(annotation: Any) -> type[Settings] | None:
+    """The settings model inside an annotation, if there is one: itself, or the values of a dict."""
+    if (
+        isinstance(annotation, type)
+        and not isinstance(annotation, types.GenericAlias)
+        and issubclass(annotation, Settings)
+    ):
+        return annotation
+    return next((m for m in map(_model_of, typing.get_args(annotation)) if m), None)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, tuple):
+        value = list(value)
+    text = (
+        {None: "null", True: "true", False: "false"}.get(value, value) if not isinstance(value, dict | list) else value
+    )
+    return f"`{text}`"

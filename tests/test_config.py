@@ -1,0 +1,80 @@
+"""The configuration's models, the schema that Snakemake validates against, and the page that explains them agree."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from clip2.cli import build_parser, main, parse_settings
+from clip2.config import Config
+from clip2.errors import InputError
+
+
+def merged(*files: Path) -> dict:
+    """Configuration files laid over one another, as Snakemake does it."""
+
+    def lay(over: dict, under: dict) -> dict:
+        for key, value in over.items():
+            under[key] = lay(value, under[key]) if isinstance(value, dict) and key in under else value
+        return under
+
+    result: dict = {}
+    for file in files:
+        result = lay(yaml.safe_load(file.read_text()), result)
+    return result
+
+
+def test_shipped_configurations_are_valid(repository: Path) -> None:
+    Config.model_validate(merged(repository / "config.yaml"))
+    for experiment in (repository / "config").glob("*.yaml"):
+        config = Config.model_validate(merged(repository / "config.yaml", experiment))
+        assert config.experiment.source in config.sources
+
+
+def test_generated_files_are_up_to_date(repository: Path, tmp_path: Path) -> None:
+    main(["schema", "--root", str(tmp_path)])
+    for name in ("schemas/config.schema.json", "schemas/result.schema.json", "docs/configuration.md"):
+        assert (tmp_path / name).read_text() == (repository / name).read_text(), "run `clip2 schema`"
+
+
+def test_every_key_is_explained(repository: Path) -> None:
+    assert "None |" not in (repository / "docs" / "configuration.md").read_text()
+
+
+def test_unknown_keys_are_refused() -> None:
+    with pytest.raises(ValidationError, match="treshold"):
+        Config.model_validate({"detectors": {"a": {"treshold": 1}}})
+
+
+LIFT = ["lift", "--frames", "f", "--detections", "d", "--data-root", "r", "--out", "o"]
+
+
+def test_flags_win_over_settings() -> None:
+    settings = json.dumps({"min_points": 9, "max_range": 50})
+    parsed = parse_settings(build_parser().parse_args([*LIFT, "--settings", settings, "--min-points", "7"]))
+    assert (parsed.min_points, parsed.max_range, parsed.method) == (7, 50.0, "frustum")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--min-points", "many"], r"setting 'min_points'.*'many'"),
+        (["--settings", '{"mni_points": 3}'], "setting 'mni_points'"),
+        (["--method", "magic"], "setting 'method'.*frustum"),
+    ],
+)
+def test_a_wrong_setting_is_named(flags: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_settings(build_parser().parse_args([*LIFT, *flags]))
+
+
+def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["ingest", "--root", str(tmp_path / "none"), "--source", "x", "--out", str(tmp_path)])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("clip2: error:")
+    assert "\n" not in error
+    assert "no such folder" in error

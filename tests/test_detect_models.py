@@ -1,0 +1,316 @@
+"""Detectors of each family, built small, saved and loaded as a user's would be, against transformers' plain use of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import (
+    AutoModelForZeroShotObjectDetection,
+    AutoProcessor,
+    BertTokenizerFast,
+    CLIPTokenizerFast,
+    GroundingDinoConfig,
+    GroundingDinoForObjectDetection,
+    GroundingDinoImageProcessor,
+    GroundingDinoProcessor,
+    Owlv2Config,
+    Owlv2ForObjectDetection,
+    Owlv2ImageProcessor,
+    Owlv2Processor,
+    OwlViTConfig,
+    OwlViTForObjectDetection,
+    OwlViTImageProcessor,
+    OwlViTProcessor,
+)
+
+from clip2.detect.detector import Found
+from clip2.detect.models import load_detector
+from clip2.detect.pixels import SquarePixels, owl_pixels
+from clip2.detect.vocabulary import Vocabulary
+from clip2.errors import InputError
+
+CPU = torch.device("cpu")
+NAMES = ("car", "traffic cone", "plastic bag", "stroller", "deer")
+SIZES = [(90, 160), (160, 90), (120, 120), (37, 53)]  # height, width
+
+
+def vocabulary(names: tuple[str, ...] = NAMES, synonyms: tuple[tuple[str, int], ...] = ()) -> Vocabulary:
+    return Vocabulary(names, (*names, *(s for s, _ in synonyms)), (*range(len(names)), *(n for _, n in synonyms)))
+
+
+def photo(height: int, width: int, seed: int = 0) -> Tensor:
+    """Photo-like: smooth light, hard-edged things, a little noise; (3, H, W) uint8."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(40, 216, (5, 7, 3), dtype=np.uint8)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
+    image = np.asarray(coarse).astype(np.int16)
+    for _ in range(12):
+        y, x = rng.integers(0, height - 4), rng.integers(0, width - 4)
+        image[y : y + rng.integers(3, height), x : x + rng.integers(3, width)] = rng.integers(0, 256, 3)
+    image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+    return torch.from_numpy(image).permute(2, 0, 1)
+
+
+def clip_tokenizer(folder: Path, length: int) -> CLIPTokenizerFast:
+    """CLIP's byte-pair tokenizer without a merge: a token a letter."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    symbols = ["!", *letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizerFast(
+        vocab={symbol: i for i, symbol in enumerate(symbols)}, merges=[], pad_token="!", model_max_length=length
+    )
+
+
+OWL = {"owlv2": (Owlv2Config, Owlv2ForObjectDetection, Owlv2ImageProcessor, Owlv2Processor)}
+OWL["owlvit"] = (OwlViTConfig, OwlViTForObjectDetection, OwlViTImageProcessor, OwlViTProcessor)
+
+
+@pytest.fixture(scope="module", params=["owlv2", "owlvit"])
+def owl_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp(request.param)
+    make_config, make_model, make_image_processor, make_processor = OWL[request.param]
+    length, size = 40, 96
+    tokenizer = clip_tokenizer(folder, length)
+    end = len(tokenizer) - 1
+    layers = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    text = {"vocab_size": end + 1, "hidden_size": 32, "max_position_embeddings": length, "pad_token_id": 0, **layers}
+    config = make_config(
+        text_config={**text, "bos_token_id": end - 1, "eos_token_id": end},
+        vision_config={"hidden_size": 48, "image_size": size, "patch_size": 16, **layers},
+        projection_dim=32,
+    )
+    torch.manual_seed(0)
+    model = make_model(config)
+    for name, parameter in model.named_parameters():
+        # The towers start with values so small that all images look alike, OWLv2's heads with so large ones that all saturates.
+        parameter.data *= 0.1 if "_head." in name else 1
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
+    processor = make_image_processor(size={"height": size, "width": size})
+    make_processor(image_processor=processor, tokenizer=tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dino_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("grounding")
+    words = "car traffic cone plastic bag stroll ##er deer ##s light a photo of . ?".split()
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words]))
+    tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=64)
+    ids = tokenizer.get_vocab()
+    assert ids["."] < len(ids)
+    config = GroundingDinoConfig(
+        backbone_config={
+            "model_type": "swin", "image_size": 64, "embed_dim": 12, "depths": [1, 1, 1], "num_heads": [1, 2, 2],
+            "window_size": 4, "out_features": ["stage2", "stage3"],
+        },
+        text_config={
+            "model_type": "bert", "vocab_size": 1200, "hidden_size": 32, "num_hidden_layers": 1,
+            "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64,
+        },
+        d_model=32, encoder_layers=1, decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_ffn_dim=32, decoder_ffn_dim=32, num_queries=20, num_feature_levels=2, max_text_len=24,
+        encoder_n_points=2, decoder_n_points=2,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = GroundingDinoForObjectDetection(config)
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
+    image_processor = GroundingDinoImageProcessor(size={"shortest_edge": 64, "longest_edge": 128})
+    GroundingDinoProcessor(image_processor=image_processor, tokenizer=tokenizer).save_pretrained(folder)
+    return folder
+
+
+def plain(folder: Path) -> tuple[torch.nn.Module, object]:
+    return AutoModelForZeroShotObjectDetection.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
+
+
+def same(found: Found, result: dict[str, Tensor], labels: Tensor) -> None:
+    assert len(found.scores) > 5
+    np.testing.assert_allclose(found.scores, result["scores"], atol=1e-3)
+    np.testing.assert_allclose(found.boxes, result["boxes"], atol=1e-3 * np.abs(result["boxes"]).max().item())
+    np.testing.assert_array_equal(found.labels, labels)
+
+
+def test_owl_finds_what_transformers_plain_use_finds(owl_folder: Path) -> None:
+    detector, spec = load_detector(str(owl_folder), None, CPU)
+    assert spec["architecture"] == ("owlv2" if "owlv2" in owl_folder.name else "owlvit")
+    detector.encode_vocabulary(vocabulary(), None)
+    images = [photo(*size, seed) for seed, size in enumerate(SIZES)]
+    model, processor = plain(owl_folder)
+    texts = [f"a photo of a {name}" for name in NAMES]
+    distinct: set[int] = set()
+    for image, found in zip(images, detector(images)()):
+        inputs = processor(text=[texts], images=image, return_tensors="pt")
+        with torch.inference_mode():
+            output = model(**inputs)
+        result = processor.post_process_grounded_object_detection(output, threshold=0, target_sizes=[image.shape[1:]])[
+            0
+        ]
+        same(found, result, result["labels"])
+        distinct.update(found.labels.tolist())
+    assert len(distinct) > 1
+
+
+def test_a_box_found_by_a_synonym_gets_the_name(owl_folder: Path) -> None:
+    detector, _ = load_detector(str(owl_folder), None, CPU)
+    image = photo(60, 90)
+    detector.encode_vocabulary(vocabulary(("car", "deer", "stag")), "{}")
+    apart = detector([image])()[0]
+    detector.encode_vocabulary(vocabulary(("car", "deer"), (("stag", 1),)), "{}")
+    together = detector([image])()[0]
+    np.testing.assert_allclose(together.scores, apart.scores, atol=1e-6)
+    np.testing.assert_array_equal(together.labels, np.minimum(apart.labels, 1))
+
+
+def test_a_vocabulary_longer_than_a_text_batch_is_encoded_whole(owl_folder: Path) -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    names = tuple(a + b for a in letters for b in letters)[:300]
+    detector, _ = load_detector(str(owl_folder), None, CPU)
+    image = photo(60, 90)
+    detector.encode_vocabulary(vocabulary(names), None)
+    scores = detector([image])()[0].scores
+    parts = []
+    for start in (0, 150):
+        detector.encode_vocabulary(vocabulary(names[start : start + 150]), None)
+        parts.append(detector([image])()[0].scores)
+    np.testing.assert_allclose(scores, np.maximum(*parts), atol=1e-5)
+
+
+def test_a_prompt_beyond_the_text_window_is_cut_and_reported(
+    owl_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    detector, _ = load_detector(str(owl_folder), None, CPU)
+    detector.encode_vocabulary(vocabulary(("car", "x" * 60)), None)
+    assert "1 prompts are longer" in caplog.text
+    assert np.isfinite(detector([photo(50, 50)])()[0].scores).all()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_moves_scores_and_boxes_little(owl_folder: Path, precision: str) -> None:
+    image = photo(90, 160)
+    found = []
+    for kind in ("float32", precision):
+        detector, _ = load_detector(str(owl_folder), None, CPU, kind)  # type: ignore[arg-type]
+        detector.encode_vocabulary(vocabulary(), None)
+        found.append(detector([image])()[0])
+    tolerance = 0.05 if precision == "bfloat16" else 0.01
+    np.testing.assert_allclose(found[1].scores, found[0].scores, atol=tolerance)
+    np.testing.assert_allclose(found[1].boxes, found[0].boxes, atol=tolerance * 160)
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [*SIZES, (450, 800), (900, 1600), (480, 640), (96, 96), (2000, 500), (97, 41)]
+)
+def test_owlv2_pixels_are_those_of_the_models_own_processor(height: int, width: int) -> None:
+    processor = Owlv2ImageProcessor(size={"height": 96 if height < 300 else 512, "width": 96 if height < 300 else 512})
+    assert SquarePixels.serves(processor)
+    image = photo(height, width)
+    ours = owl_pixels(processor, CPU)([image])
+    theirs = processor(image, return_tensors="pt").pixel_values
+    assert ours.shape == theirs.shape
+    assert (ours - theirs).abs().max() < 1e-4  # required: 1e-2
+
+
+def test_pixels_of_a_batch_are_those_of_its_images_alone() -> None:
+    pixels = owl_pixels(Owlv2ImageProcessor(size={"height": 64, "width": 64}), CPU)
+    images = [photo(*size) for size in SIZES]
+    assert torch.equal(pixels(images), torch.cat([pixels([image]) for image in images]))
+
+
+def test_an_owlv2_processor_with_other_steps_is_used_as_it_is() -> None:
+    processor = Owlv2ImageProcessor(size={"height": 64, "width": 64}, do_pad=False)
+    assert not SquarePixels.serves(processor)
+    image = photo(50, 90)
+    assert torch.equal(owl_pixels(processor, CPU)([image]), processor(image, return_tensors="pt").pixel_values)
+
+
+def test_grounding_dino_finds_what_transformers_plain_use_finds(dino_folder: Path) -> None:
+    detector, _ = load_detector(str(dino_folder), None, CPU)
+    detector.encode_vocabulary(vocabulary(), None)
+    model, processor = plain(dino_folder)
+    for seed, size in enumerate(SIZES):
+        image = photo(*size, seed)
+        found = detector([image])()[0]
+        inputs = processor(images=image, text=[list(NAMES)], return_tensors="pt")
+        with torch.inference_mode():
+            output = model(**inputs)
+        result = processor.post_process_grounded_object_detection(output, threshold=0, target_sizes=[image.shape[1:]])[
+            0
+        ]
+        # [CLS] car . traffic cone . plastic bag . stroll ##er . deer . [SEP]
+        spans = [[1], [3, 4], [6, 7], [9, 10], [12]]
+        assert inputs.input_ids.shape == (1, 15)
+        probability = output.logits[0].sigmoid()
+        labels = torch.stack([probability[:, span].mean(1) for span in spans], 1).argmax(1)
+        same(found, result, labels)
+
+
+def test_phrases_beyond_the_text_window_get_further_passes(dino_folder: Path) -> None:
+    detector, _ = load_detector(str(dino_folder), None, CPU)
+    names = (
+        "car",
+        "traffic cone",
+        "plastic bag",
+        "stroller",
+        "deer",
+        "deers",
+        "traffic light",
+        "plastic cone",
+        "light",
+        "bag",
+    )
+    image = photo(60, 90)
+    detector.encode_vocabulary(vocabulary(names), None)  # 27 tokens, 24 fit
+    found = detector([image])()[0]
+    first = vocabulary(names[:8])
+    detector.encode_vocabulary(first, None)
+    alone = detector([image])()[0]
+    assert len(found.scores) == 2 * len(alone.scores)
+    np.testing.assert_allclose(found.scores[: len(alone.scores)], alone.scores, atol=1e-5)
+    assert set(found.labels[len(alone.scores) :]) <= {8, 9}
+
+
+def test_remembered_parts_do_not_leak_into_the_next_image(dino_folder: Path) -> None:
+    detector, _ = load_detector(str(dino_folder), None, CPU)
+    detector.encode_vocabulary(vocabulary(), None)
+    images = [photo(60, 90, seed) for seed in range(3)]
+    alone = [detector([image])()[0] for image in images]
+    for one, other in zip(alone, detector(images)()):
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
+    assert not np.allclose(alone[0].scores, alone[1].scores)
+
+
+def test_a_phrase_longer_than_the_window_is_named(dino_folder: Path) -> None:
+    detector, _ = load_detector(str(dino_folder), None, CPU)
+    with pytest.raises(InputError, match="text window of 24"):
+        detector.encode_vocabulary(vocabulary(("car " * 30,)), None)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such model folder"):
+        load_detector(str(tmp_path / "missing"), None, CPU)
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no config\.json"):
+        load_detector(str(tmp_path), None, CPU)
+
+
+def test_a_model_that_is_no_detector(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(InputError, match="a bert model, not a zero-shot detector"):
+        load_detector(str(tmp_path), None, CPU)
+
+
+def test_a_detector_without_weights(owl_folder: Path, tmp_path: Path) -> None:
+    for file in owl_folder.iterdir():
+        if file.suffix == ".json":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(InputError, match="needs config, processor and safetensors") as caught:
+        load_detector(str(tmp_path), None, CPU)
+    assert "\n" not in str(caught.value)

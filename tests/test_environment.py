@@ -1,0 +1,61 @@
+"""Pins that have to agree, and the order in which packages may import one another."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from clip2.closure import source_closure
+
+ORDER = ("geometry", "store", "scans", "detect", "lift", "teach", "pretrain", "evaluate", "report")
+"""As data flows: a package imports only itself and those before it."""
+
+
+def test_conda_pins_equal_pip_pins(repository: Path) -> None:
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (repository / "requirements.txt").read_text(), re.M))
+    environment = yaml.safe_load((repository / "envs" / "clip2.yaml").read_text())
+    conda = dict(line.split("==") for line in environment["dependencies"][-1]["pip"])
+    assert conda
+    for name, version in conda.items():
+        own = {key.lower().replace("_", "-"): value for key, value in pins.items()}
+        assert own[name] == version, name
+
+
+def test_torch_scatter_is_pinned_once(repository: Path) -> None:
+    found = {
+        re.search(r"torch-scatter==(\S+)", (repository / file).read_text())[1]  # type: ignore[index]
+        for file in ("Makefile", "envs/clip2.post-deploy.sh")
+    }
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_packages_import_only_those_above(repository: Path, package: str) -> None:
+    allowed = {"errors", *ORDER[: ORDER.index(package) + 1]}
+    for file in (repository / "src" / "clip2" / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                parts = name.split(".")
+                if parts[0] == "clip2" and len(parts) > 1:
+                    assert parts[1] in allowed, f"{file} imports {name}"
+
+
+def test_closure_follows_imports_and_nothing_else() -> None:
+    lift = {Path(p).as_posix().split("src/clip2/")[1] for p in source_closure("clip2.lift.stage")}
+    assert {"lift/frustum.py", "geometry/camera.py", "store/tables.py", "lift/settings.py"} <= lift
+    assert not [p for p in lift if p.startswith(("detect/", "teach/", "pretrain/", "evaluate/")) or "annotations" in p]
+    assert not any(Path(p).is_absolute() for p in source_closure("clip2.lift.stage"))
+
+
+def test_closure_of_nothing() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        source_closure("clip2.nothing")
+
+
+@pytest.mark.parametrize("stage", ["detect.stage", "lift.stage", "teach.stage", "pretrain.stage"])
+def test_mining_never_runs_code_that_reads_human_boxes(stage: str) -> None:
+    assert not [p for p in source_closure(f"clip2.{stage}") if "annotations" in p or "/evaluate/" in p]

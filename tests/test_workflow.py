@@ -1,0 +1,205 @@
+"""What is run again after which change: dry runs over a finished experiment, in a copy of the checkout.
+
+The finished experiment is made of empty files that Snakemake is told to take as done (``--touch``), which records the
+same parameters, inputs and checksums as real jobs would.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+FROM_LIFT = {"lift", "embed", "pretrain", "zeroshot", "report_result", "report_triplets", "audit"}
+FROM_DETECT = {"detect", *FROM_LIFT}
+PUBLISH = {
+    "publish_nuscenes_zeroshot_json",
+    "publish_nuscenes_zeroshot_png",
+    "publish_triplets_png",
+    "publish_audit_json",
+    "all",
+}
+PUBLISH_RESULT = {"publish_nuscenes_zeroshot_json", "publish_nuscenes_zeroshot_png", "all"}
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True) -> str:
+    """Run Snakemake in a folder; its output."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if check and done.returncode:
+        raise AssertionError(done.stdout + done.stderr)
+    return done.stdout + done.stderr
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """Rules that a dry run lists, and how many jobs of each."""
+    text = snakemake(folder, "--dry-run", "--quiet", "host", "reason", *arguments)
+    if "Nothing to be done" in text:
+        return {}
+    table = re.search(r"^job\s+count\n-+\s+-+\n(.*?)^total\s", text, re.M | re.S)
+    assert table, text
+    return {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
+
+
+def set_config(folder: Path, change: Callable[[dict], object]) -> None:
+    """Edit config.yaml."""
+    path = folder / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    change(config)
+    path.write_text(yaml.safe_dump(config))
+
+
+def touch_all(folder: Path, *arguments: str) -> None:
+    """Make every output of the plan as an empty file and have Snakemake take it as done."""
+    summary = snakemake(folder, "--summary", *arguments)
+    for line in summary.splitlines():
+        if line.startswith("results/"):
+            output = folder / line.split("\t")[0]
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.touch()
+    snakemake(folder, "--touch", *arguments)
+
+
+@pytest.fixture(scope="module")
+def finished(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout in which the default experiment is done."""
+    folder = tmp_path_factory.mktemp("workflow") / "checkout"
+    for name in ("Snakefile", "rules", "config.yaml", "config", "schemas", "envs", "profiles", "src", "resources"):
+        source = repository / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            folder.mkdir(exist_ok=True)
+            shutil.copy(source, folder / name)
+    (folder / "README.md").write_text("# CLIP²\n")
+    touch_all(folder)
+    assert planned(folder) == {}
+    return folder
+
+
+@pytest.fixture
+def checkout(finished: Path, tmp_path: Path) -> Path:
+    """A fresh copy of the finished checkout for one test (copy2 keeps the times)."""
+    return Path(shutil.copytree(finished, tmp_path / "checkout"))
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def test_another_detector_runs_from_detection_on_and_keeps_the_old_results(checkout: Path) -> None:
+    def switch(config: dict) -> None:
+        config["detectors"]["other"] = dict(config["detectors"]["tiny_owl"], score_threshold=0.4)
+        config["experiment"]["detector"] = "other"
+
+    before = (checkout / "config.yaml").read_text()
+    set_config(checkout, switch)
+    jobs = planned(checkout)
+    assert set(jobs) == FROM_DETECT | PUBLISH
+    assert jobs["detect"] == jobs["lift"] == jobs["embed"] == 4
+    touch_all(checkout)
+    assert planned(checkout) == {}
+    (checkout / "config.yaml").write_text(before)
+    assert set(planned(checkout)) == PUBLISH  # changing back only copies
+
+
+def test_a_detector_threshold_runs_from_detection_on(checkout: Path) -> None:
+    set_config(checkout, lambda config: config["detectors"]["tiny_owl"].update(score_threshold=0.41))
+    assert set(planned(checkout)) == FROM_DETECT | PUBLISH
+
+
+def test_a_new_word_in_the_vocabulary_runs_from_detection_on(checkout: Path) -> None:
+    vocabulary = yaml.safe_load((checkout / "config.yaml").read_text())["detectors"]["tiny_owl"]["vocabulary"]
+    append(checkout / vocabulary, "unicycle\n")
+    assert set(planned(checkout)) == FROM_DETECT | PUBLISH
+
+
+def test_a_lift_parameter_runs_from_lifting_on(checkout: Path) -> None:
+    set_config(checkout, lambda config: config["lifters"]["frustum"].update(min_points=7))
+    assert set(planned(checkout)) == FROM_LIFT | PUBLISH
+
+
+def test_a_setting_of_an_unused_lifter_runs_nothing(checkout: Path) -> None:
+    set_config(checkout, lambda config: config["lifters"]["dbscan"].update(min_points=7))
+    assert planned(checkout) == {}
+
+
+@pytest.mark.parametrize("module", ["lift/frustum.py", "lift/stage.py"])
+def test_an_edit_of_a_lift_module_runs_from_lifting_on(checkout: Path, module: str) -> None:
+    append(checkout / "src/clip2" / module, "\n# edited\n")
+    assert set(planned(checkout)) == FROM_LIFT | PUBLISH
+
+
+def test_an_edit_of_the_training_loop_runs_from_pretraining_on(checkout: Path) -> None:
+    append(checkout / "src/clip2/pretrain/train.py", "\n# edited\n")
+    assert set(planned(checkout)) == {"pretrain", "zeroshot", "report_result"} | PUBLISH_RESULT
+
+
+def test_an_edit_of_an_evaluation_module_runs_the_evaluation(checkout: Path) -> None:
+    append(checkout / "src/clip2/evaluate/metrics.py", "\n# edited\n")
+    assert set(planned(checkout)) == {"zeroshot", "report_result"} | PUBLISH_RESULT
+
+
+def test_an_evaluation_setting_runs_the_evaluation(checkout: Path) -> None:
+    set_config(checkout, lambda config: config["evaluation"].update(zeroshot={"bootstrap": 10}))
+    assert set(planned(checkout)) == {"zeroshot", "report_result"} | PUBLISH_RESULT
+
+
+def test_an_edit_of_how_human_boxes_are_read_leaves_mining_alone(checkout: Path) -> None:
+    append(checkout / "src/clip2/scans/nuscenes_annotations.py", "\n# edited\n")
+    jobs = set(planned(checkout))
+    assert not jobs & {"detect", "lift", "embed", "pretrain", "ingest_world"}
+    assert {"annotations_world", "objects", "zeroshot", "audit"} <= jobs
+
+
+def test_what_decides_nothing_runs_nothing(checkout: Path) -> None:
+    append(checkout / "README.md", "A comment.\n")
+    append(checkout / "src/clip2/cli.py", "\n# edited\n")
+    (checkout / "src/clip2/lift/stage.py").touch()  # touched, not changed
+    assert planned(checkout) == {}
+
+
+def test_human_boxes_are_no_input_of_mining(checkout: Path) -> None:
+    """The whole chain up to the model is planned without a single file of annotations."""
+    for folder in ("results", ".snakemake"):
+        shutil.rmtree(checkout / folder)
+    jobs = set(planned(checkout, "model"))
+    assert jobs == {"world", "ingest_world", "detect", "lift", "embed", "pretrain", "model"}
+    closures = snakemake(checkout, "--dry-run", "--quiet", "host", "--printshellcmds", "model")
+    assert "annotations" not in closures
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda config: config["detectors"]["tiny_owl"].update(treshold=0.1), "treshold"),
+        (lambda config: config["experiment"].update(detector="none"), "experiment.detector is 'none'"),
+        (lambda config: config.update(devise="cpu"), "devise"),
+        (lambda config: config["detectors"]["tiny_owl"].update(score_threshold="high"), "score_threshold"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_named(
+    checkout: Path, change: Callable[[dict], object], message: str
+) -> None:
+    set_config(checkout, change)
+    assert message in snakemake(checkout, "--dry-run", check=False)
+
+
+REAL = ("--configfile", "config/nuscenes.yaml", "results/nuscenes_zeroshot.json", "--dry-run")
+
+
+def test_real_data_needs_its_root(checkout: Path, tmp_path: Path) -> None:
+    assert "--config dataroot=" in snakemake(checkout, *REAL, check=False)
+    missing = tmp_path / "nowhere"
+    assert f"{missing}: no such folder" in snakemake(checkout, *REAL, "--config", f"dataroot={missing}", check=False)
+
+
+def test_a_wrong_version_names_those_there_are(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "v1.0-mini").mkdir()
+    (tmp_path / "v1.0-mini" / "sample_data.json").write_text("[]")
+    output = snakemake(checkout, *REAL, "--config", f"dataroot={tmp_path}", check=False)
+    assert "holds no version 'v1.0-trainval' (found: v1.0-mini)" in output
