@@ -32,6 +32,10 @@ include: "rules/evaluate.smk"
 include: "rules/report.smk"
 
 
+onstart:
+    hold_lock()
+
+
 rule all:
     default_target: True
     input:

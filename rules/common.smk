@@ -1,4 +1,5 @@
 # Helpers of the rules: names of the configured experiment, shards, settings, source closures.
+import fcntl
 import json
 import os
 import sys
@@ -109,6 +110,20 @@ def settings_of(*keys):
     for key in keys:
         value = value.get(key, {})
     return json.dumps(value, sort_keys=True)
+
+
+def hold_lock():
+    """Let one run at a time work here. The operating system frees this lock even after `kill -9`, so that running the
+    same line again just works; Snakemake's own lock (off in the profiles) would have to be removed by hand.
+    """
+    global lock  # open for as long as this process lives
+    lock = open(".snakemake/clip2.lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkflowError(
+            f"another snakemake is working in {os.getcwd()}; wait for it or stop it first"
+        )
 
 
 def model_files(folder):

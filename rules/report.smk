@@ -1,7 +1,7 @@
 # Pictures, and the configured experiment's results under their fixed names.
 rule report_result:
     input:
-        code=source_closure("clip2.report"),
+        code=source_closure("clip2.report.stage"),
         result=f"{MODEL}/nuscenes_zeroshot.json",
     output:
         f"{MODEL}/nuscenes_zeroshot.png",
@@ -21,7 +21,7 @@ rule report_result:
 
 rule report_triplets:
     input:
-        code=source_closure("clip2.report"),
+        code=source_closure("clip2.report.stage"),
         triplets=train_shards(
             "results/{source}/triplets/{detector}.{lifter}/{shard}.parquet"
         ),
@@ -39,7 +39,7 @@ rule report_triplets:
         mem_mb=2000,
         runtime="10m",
     shell:
-        "python -m clip2.report --triplets {input.triplets[0]} --out {output} > {log} 2>&1"
+        "python -m clip2 report-triplets --triplets {input.triplets} --out {output} > {log} 2>&1"
 
 
 # What was made by the configured experiment → its fixed name.

@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from clip2.detect.detector import Found
-from clip2.detect.images import ahead
 from clip2.detect.models import load_detector
+from clip2.detect.runner import ahead, detect_on_cpu, detect_on_gpu
 from clip2.detect.select import LOSSES, select
 from clip2.detect.settings import DetectSettings
 from clip2.detect.stage import run
 from clip2.detect.stored import read_boxes
 from clip2.detect.vocabulary import Vocabulary, read_vocabulary
 from clip2.errors import InputError
+from clip2.store.bad_frames import BadFrames
 from clip2.store.schemas import DETECTIONS, FRAMES
 from clip2.store.tables import read_header, read_table, write_table
 
@@ -248,7 +249,7 @@ def test_bad_tables_of_boxes_are_refused(tmp_path: Path) -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(ValidationError, match="exactly one {}"):
+    with pytest.raises(ValidationError, match="exactly one"):
         DetectSettings(prompt="a photo")
     with pytest.raises(ValidationError, match="needs `boxes`"):
         DetectSettings(kind="stored")
@@ -326,7 +327,7 @@ def tiny(**changes: Any) -> DetectSettings:
 
 
 @needs_tiny_owl
-def test_same_bytes_whatever_the_batch_size(tmp_path: Path) -> None:
+def test_same_bytes_whatever_the_batch_size_and_the_threads(tmp_path: Path) -> None:
     frames = make_frames(tmp_path, [(160, 90), (90, 160), (160, 90)])
     written = []
     for number, (batch_size, threads) in enumerate([(1, 1), (1, 1), (16, 3)]):
@@ -336,7 +337,7 @@ def test_same_bytes_whatever_the_batch_size(tmp_path: Path) -> None:
     assert written[0].read_bytes() == written[1].read_bytes()
     first, last = (read_table(out) for out in (written[0], written[2]))
     assert first.num_rows > 0
-    assert first.equals(last)
+    assert first.equals(last)  # only the header differs: it holds the settings
     header = read_header(written[0])
     assert balanced(header)
     assert header["counts"]["images"] == 3
@@ -383,6 +384,25 @@ def test_weights_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
     frames = make_frames(tmp_path, [(160, 90)])
     with pytest.raises(InputError, match="not finite"):
         run(frames, tmp_path, tmp_path / "out.parquet", tiny().model_copy(update={"model": str(broken)}), "cpu")
+
+
+@needs_tiny_owl
+def test_the_pipeline_for_gpus_gives_each_frame_its_own_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches, a rest at the end and bad frames in between; run on the CPU, where there is nothing to pin."""
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
+    frames = make_frames(tmp_path, [(160, 90), (90, 160), (80, 80), (160, 90), (64, 48)])
+    (tmp_path / "images" / "1.jpg").unlink()
+    detector, _ = load_detector(str(TINY_OWL), None, torch.device("cpu"))
+    detector.encode_vocabulary(read_vocabulary(VOCABULARIES / "world.txt"), None)
+    rows, bad = read_table(frames).to_pylist(), BadFrames(1)
+    batched = list(detect_on_gpu(rows, tmp_path, detector, 2, 2, bad))
+    assert bad.counts == {"image_missing": 1}
+    single = list(detect_on_cpu(rows, tmp_path, detector, 1, BadFrames(1)))
+    assert [frame["frame_id"] for frame, _ in batched] == ["f0", "f2", "f3", "f4"]
+    for (frame, a), (same_frame, b) in zip(batched, single, strict=True):
+        assert frame == same_frame
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-4)
+        np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-2)
 
 
 def test_no_more_images_are_decoded_than_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""Detectors of each family, built small, saved and loaded as a user's would be, against transformers' plain use of them."""
+"""Detectors of each family, built small and loaded as a user's would be, against transformers' plain use of them."""
 
 from pathlib import Path
 
@@ -12,10 +12,14 @@ from transformers import (
     AutoProcessor,
     BertTokenizerFast,
     CLIPTokenizerFast,
+    DetrImageProcessor,
     GroundingDinoConfig,
     GroundingDinoForObjectDetection,
     GroundingDinoImageProcessor,
     GroundingDinoProcessor,
+    OmDetTurboConfig,
+    OmDetTurboForObjectDetection,
+    OmDetTurboProcessor,
     Owlv2Config,
     Owlv2ForObjectDetection,
     Owlv2ImageProcessor,
@@ -26,7 +30,7 @@ from transformers import (
     OwlViTProcessor,
 )
 
-from clip2.detect.detector import Found
+from clip2.detect.detector import Found, Precision
 from clip2.detect.models import load_detector
 from clip2.detect.pixels import SquarePixels, owl_pixels
 from clip2.detect.vocabulary import Vocabulary
@@ -85,7 +89,7 @@ def owl_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     torch.manual_seed(0)
     model = make_model(config)
     for name, parameter in model.named_parameters():
-        # The towers start with values so small that all images look alike, OWLv2's heads with so large ones that all saturates.
+        # Fresh towers are so small that all images look alike, fresh OWLv2 heads so large that all saturates.
         parameter.data *= 0.1 if "_head." in name else 1
         parameter.data += 0.1 * torch.randn_like(parameter)
     model.save_pretrained(folder)
@@ -97,7 +101,7 @@ def owl_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="module")
 def dino_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("grounding")
-    words = "car traffic cone plastic bag stroll ##er deer ##s light a photo of . ?".split()
+    words = ["car", "traffic", "cone", "plastic", "bag", "stroll", "##er", "deer", "##s", "light", ".", "?"]
     (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words]))
     tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=64)
     ids = tokenizer.get_vocab()
@@ -122,6 +126,35 @@ def dino_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save_pretrained(folder)
     image_processor = GroundingDinoImageProcessor(size={"shortest_edge": 64, "longest_edge": 128})
     GroundingDinoProcessor(image_processor=image_processor, tokenizer=tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def omdet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A family without a file of its own."""
+    folder = tmp_path_factory.mktemp("omdet")
+    tokenizer = clip_tokenizer(folder, 77)
+    end = len(tokenizer) - 1
+    config = OmDetTurboConfig(
+        text_config={
+            "model_type": "clip_text_model", "vocab_size": end + 1, "hidden_size": 48, "intermediate_size": 32,
+            "num_hidden_layers": 1, "num_attention_heads": 2, "projection_dim": 48,
+            "bos_token_id": end - 1, "eos_token_id": end, "pad_token_id": 0,
+        },
+        backbone_config={
+            "model_type": "swin", "image_size": 64, "embed_dim": 12, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 2],
+            "window_size": 4, "out_features": ["stage2", "stage3", "stage4"],
+        },
+        text_projection_in_dim=48, text_projection_out_dim=48, class_embed_dim=48, image_size=64, encoder_hidden_dim=32,
+        decoder_hidden_dim=32, vision_features_channels=[32, 32, 32], encoder_in_channels=[24, 48, 96],
+        encoder_dim_feedforward=32, decoder_dim_feedforward=32, num_queries=20, decoder_num_layers=2,
+        decoder_num_heads=2, encoder_attention_heads=2, decoder_num_points=2,
+        apply_layernorm_after_vision_backbone=False,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    OmDetTurboForObjectDetection(config).save_pretrained(folder)
+    image_processor = DetrImageProcessor(size={"height": 64, "width": 64}, do_pad=False)
+    OmDetTurboProcessor(image_processor=image_processor, tokenizer=tokenizer).save_pretrained(folder)
     return folder
 
 
@@ -191,11 +224,12 @@ def test_a_prompt_beyond_the_text_window_is_cut_and_reported(
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_half_precision_moves_scores_and_boxes_little(owl_folder: Path, precision: str) -> None:
+def test_half_precision_moves_scores_and_boxes_little(owl_folder: Path, precision: Precision) -> None:
     image = photo(90, 160)
     found = []
-    for kind in ("float32", precision):
-        detector, _ = load_detector(str(owl_folder), None, CPU, kind)  # type: ignore[arg-type]
+    kinds: tuple[Precision, ...] = ("float32", precision)
+    for kind in kinds:
+        detector, _ = load_detector(str(owl_folder), None, CPU, kind)
         detector.encode_vocabulary(vocabulary(), None)
         found.append(detector([image])()[0])
     tolerance = 0.05 if precision == "bfloat16" else 0.01
@@ -283,6 +317,40 @@ def test_remembered_parts_do_not_leak_into_the_next_image(dino_folder: Path) -> 
     for one, other in zip(alone, detector(images)()):
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
     assert not np.allclose(alone[0].scores, alone[1].scores)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_another_family_goes_through_its_own_processor(omdet_folder: Path, precision: Precision) -> None:
+    detector, spec = load_detector(str(omdet_folder), None, CPU, precision)
+    assert spec["architecture"] == "omdet-turbo"
+    synonyms = ("car", "deer"), (("stag", 1),)
+    detector.encode_vocabulary(vocabulary(*synonyms), None)
+    images = [photo(60, 90), photo(90, 60)]
+    found = detector(images)()
+    model, processor = plain(omdet_folder)
+    texts = [["car", "deer", "stag"]] * 2
+    with torch.inference_mode():
+        output = model(**processor(images=images, text=texts, return_tensors="pt"))
+    results = processor.post_process_grounded_object_detection(
+        output, threshold=0, nms_threshold=1, target_sizes=[(60, 90), (90, 60)]
+    )
+    for one, result in zip(found, results):
+        assert one.boxes.shape == (20, 4)
+        assert set(one.labels.tolist()) <= {0, 1}
+        if precision == "float32":
+            same(one, result, result["labels"].clamp(max=1))
+
+
+def test_grounding_dino_in_bfloat16(dino_folder: Path) -> None:
+    image = photo(60, 90)
+    found = []
+    kinds: tuple[Precision, ...] = ("float32", "bfloat16")
+    for kind in kinds:
+        detector, _ = load_detector(str(dino_folder), None, CPU, kind)
+        detector.encode_vocabulary(vocabulary(), None)
+        found.append(detector([image])()[0])
+    # The order of the queries may change with the last bits; what they say as a whole may not.
+    np.testing.assert_allclose(np.sort(found[0].scores), np.sort(found[1].scores), atol=0.05)
 
 
 def test_a_phrase_longer_than_the_window_is_named(dino_folder: Path) -> None:

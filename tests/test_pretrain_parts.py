@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from clip2.pretrain.augment import augment, drop_points, keep_points, move_points
 from clip2.pretrain.encoder import (
     EncoderConfig,

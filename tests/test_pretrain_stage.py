@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
-import clip2
 import h5py
 import numpy as np
 import open_clip
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
+import clip2
 from clip2.errors import InputError
 from clip2.pretrain import train as train_module
 from clip2.pretrain.checkpoint import save_checkpoint
@@ -21,7 +23,6 @@ from clip2.store.ragged import RaggedReader, ragged_writer
 from clip2.store.schemas import TRIPLETS
 from clip2.store.tables import write_table
 from clip2.teach.teacher import load_teacher
-from safetensors.torch import load_file, save_file
 
 DIM = 16
 SHAPES = ("box", "ball", "pole")

@@ -144,7 +144,7 @@ def _report_result(a: Arguments) -> None:
 def _report_triplets(a: Arguments) -> None:
     from clip2.report.stage import run_triplets
 
-    run_triplets(a.triplets, a.triplets.with_suffix(".h5"), a.out)
+    run_triplets(a.triplets, a.out)
 
 
 def _show(a: Arguments) -> None:
@@ -260,7 +260,7 @@ def build_parser() -> argparse.ArgumentParser:
     path(sub, "--out", "picture (.png)")
 
     sub = command("report-triplets", _report_triplets, "triplets → a sheet of pictures")
-    path(sub, "--triplets", "triplets of one shard (.parquet)")
+    path(sub, "--triplets", "triplets (.parquet), all shards; the fullest is drawn", nargs="+")
     path(sub, "--out", "picture (.png)")
 
     sub = command("show", _show, "print a result JSON as a table")

@@ -28,5 +28,6 @@ def source_closure(module: str) -> tuple[str, ...]:
     if not file.is_file():
         raise ModuleNotFoundError(f"{module} is not a module of {SOURCE}")
     finder.import_hook(module)
-    found = {Path(m.__file__) for m in finder.modules.values() if m.__file__}
+    files = (getattr(found, "__file__", None) for found in finder.modules.values())
+    found = {Path(file) for file in files if file}
     return tuple(sorted(os.path.relpath(path) for path in found if path.is_relative_to(SOURCE)))

@@ -17,6 +17,8 @@ class LiftSettings(Settings):
     min_points: int = Field(5, ge=1, description="crops with fewer points are dropped")
     max_range: float = Field(80.0, gt=0, description="metres; crops whose median point is farther are dropped")
     min_sweep_range: float = Field(
-        1.0, ge=0, description="metres; of earlier sweeps, points nearer to the sensor are the recording car and left out"
+        1.0,
+        ge=0,
+        description="metres; of earlier sweeps, points nearer to the sensor are the recording car and left out",
     )
     max_bad_share: float = Field(0.01, ge=0, le=1, description="share of unreadable frames above which the stage fails")

@@ -10,10 +10,10 @@ import numpy as np
 
 from clip2.errors import InputError
 from clip2.lift import lift_boxes
-from clip2.lift.crops import square_window_jpeg
 from clip2.lift.settings import LiftSettings
 from clip2.scans.clouds import Cloud, CloudError, load_points
 from clip2.scans.images import ImageError, read_image
+from clip2.scans.windows import square_window_jpeg
 from clip2.store.bad_frames import BadFrames
 from clip2.store.provenance import provenance
 from clip2.store.ragged import RaggedWriter, ragged_writer
@@ -33,6 +33,7 @@ def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: 
         data_root: folder that the frames' paths are relative to.
         out, out_points: the triplets' Parquet and HDF5 files.
     """
+    _check_parameters(settings)
     boxes: dict[str, list[Row]] = defaultdict(list)
     for row in iterate_rows(detections):
         boxes[row["frame_id"]].append(row)
@@ -74,6 +75,14 @@ def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: 
             ),
         }
     log.info("%s: %s, %d triplets", out.name, dict(sorted(counts.items())), table.n_rows)
+
+
+def _check_parameters(settings: LiftSettings) -> None:
+    """Try the method's parameters on nothing, so that a mistyped one is told before any work."""
+    try:
+        lift_boxes(np.empty((0, 3)), np.eye(4), np.eye(3), [], (1, 1), method=settings.method, **settings.parameters)
+    except TypeError as error:
+        raise InputError(f"setting 'parameters': {error}; docs/lifting.md lists those of {settings.method!r}") from None
 
 
 def _lift_frame(

@@ -26,11 +26,20 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
     """
     if not path.is_file():
         raise ImageError("image_missing", f"{path}: no such image; check the data root")
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    data = np.fromfile(path, np.uint8)
+    if _cut_short(data):
+        raise ImageError("image_unreadable", f"{path}: the JPEG ends too early ({len(data)} bytes); copy it again")
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
     if image is None:
         raise ImageError("image_unreadable", f"{path}: not a readable image; copy it again")
     if size is not None and (image.shape[1], image.shape[0]) != size:
         raise ImageError(
             "image_size", f"{path}: is {image.shape[1]}×{image.shape[0]}, its calibration is for {size[0]}×{size[1]}"
         )
-    return np.ascontiguousarray(image[..., ::-1])
+    return np.asarray(image, np.uint8)
+
+
+def _cut_short(data: NDArray[np.uint8]) -> bool:
+    """Whether a JPEG lacks its end marker: OpenCV would fill the missing part with grey and say nothing."""
+    head, tail = bytes(data[:2]), bytes(data[-64:]).rstrip(b"\0")
+    return head == b"\xff\xd8" and not tail.endswith(b"\xff\xd9")

@@ -90,7 +90,7 @@ OBJECTS = pa.schema(
         ("ego_distance_m", pa.float32()),
         ("size_lwh", pa.list_(pa.float32(), 3)),
         ("camera", pa.string()),  # the camera that sees most of it, null where none does
-        ("box", BOX2D),  # the projected 3D box there, null where none does
+        ("box", BOX2D),  # the projected 3D box there, NaNs where none does
         ("image", pa.binary()),  # JPEG: the same window as a triplet's, null where no camera sees it
     ]
 )

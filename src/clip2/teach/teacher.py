@@ -12,16 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from clip2.device import resolve_device
 from clip2.errors import InputError
 
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
-
-
-def resolve_device(device: str) -> torch.device:
-    """ "auto" is the GPU where there is one; anything else is taken at its word."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
 
 
 @dataclass(frozen=True)

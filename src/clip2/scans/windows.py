@@ -1,4 +1,4 @@
-"""The image part of a triplet: a square window around a 2D box, as JPEG bytes."""
+"""The image part of a triplet or an object: a square window around a 2D box, as JPEG bytes."""
 
 import cv2
 import numpy as np

@@ -1,0 +1,72 @@
+"""What a detector is, and what it gives."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clip2.detect.vocabulary import Vocabulary
+
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Every box that a detector proposed in one image, not yet filtered."""
+
+    boxes: NDArray[np.float32]  # (B, 4) xyxy, pixels, may reach beyond the image
+    scores: NDArray[np.float32]  # (B,) in [0, 1]
+    labels: NDArray[np.int64]  # (B,) index into the vocabulary's names
+
+
+class Detector(Protocol):
+    """One family of zero-shot detectors."""
+
+    def encode_vocabulary(self, vocabulary: Vocabulary, prompt: str | None) -> None:
+        """Prepare the texts, once a run; ``prompt`` is a template with one {} or None for the family's own."""
+
+    def __call__(self, images: Sequence[Tensor]) -> Callable[[], list[Found]]:
+        """Start on a batch of images (3, H, W) uint8 RGB on the CPU; the function returned waits for the boxes.
+
+        On a GPU the caller can so write down one batch while the next is under way.
+        """
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """ "auto" is float16 on a GPU (three more bits than bfloat16, and boxes need them), float32 on a CPU."""
+    if precision == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    dtype: torch.dtype = getattr(torch, precision)
+    return dtype
+
+
+def to_device(image: Tensor, device: torch.device) -> Tensor:
+    """Upload without waiting where the image is in pinned memory."""
+    return image.to(device, non_blocking=True)
+
+
+def to_host(*tensors: Tensor) -> Callable[[], list[NDArray[Any]]]:
+    """Start copying to the CPU; the function returned waits for this copy, not for work queued after it."""
+    # A non-blocking copy from the GPU lands in pinned memory, which the event guards.
+    copies = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
+    event = None
+    if any(tensor.is_cuda for tensor in tensors):
+        event = torch.cuda.Event()
+        event.record()
+
+    def wait() -> list[NDArray[Any]]:
+        if event is not None:
+            event.synchronize()
+        return [copy.numpy() for copy in copies]
+
+    return wait
+
+
+def corners(boxes: Tensor) -> Tensor:
+    """(..., 4) centre x, centre y, width, height → (..., 4) xyxy."""
+    centre, half = boxes[..., :2], boxes[..., 2:] / 2
+    return torch.cat([centre - half, centre + half], -1)

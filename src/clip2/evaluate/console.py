@@ -1,0 +1,35 @@
+"""What a person sees while a stage runs, on a terminal and in a log file."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import track
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+EVERY_S = 30.0
+LOG_WIDTH = 120
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or wide enough for a table in a log file."""
+    out = Console()
+    return out if out.is_terminal else Console(width=LOG_WIDTH)
+
+
+def progress(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+    """Pass ``items`` on, of which there are ``total``: a bar on a terminal, a log line twice a minute elsewhere."""
+    if sys.stderr.isatty():
+        yield from track(items, what, total=total, console=Console(stderr=True))
+        return
+    told = time.monotonic()
+    for done, item in enumerate(items):
+        if time.monotonic() - told > EVERY_S:
+            told = time.monotonic()
+            log.info("%s: %d of %d", what, done, total)
+        yield item

@@ -1,0 +1,87 @@
+"""The result file: what is in it and what is fixed. ``schemas/result.schema.json`` is generated from here."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from clip2.errors import InputError
+from clip2.store.atomic import read_json, write_json
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ClassScore(_Part):
+    """One class."""
+
+    n: int = Field(ge=0, description="objects of the class")
+    top1: float | None = Field(ge=0, le=1, description="share recognised; null where n is 0")
+
+
+class SubsetScore(_Part):
+    """The same method on some of the objects."""
+
+    n: int = Field(ge=0)
+    top1: float | None = Field(ge=0, le=1)
+    class_mean_top1: float | None = Field(ge=0, le=1)
+
+
+class MethodScore(_Part):
+    """One method."""
+
+    n: int = Field(ge=1, description="objects that the method answered for")
+    skipped: dict[str, int] = Field({}, description="objects that it could not answer for, by reason")
+    top1: float = Field(ge=0, le=1, description="share of objects recognised")
+    top3: float = Field(ge=0, le=1)
+    top5: float = Field(ge=0, le=1)
+    class_mean_top1: float = Field(
+        ge=0, le=1, description="unweighted mean of the classes' top-1, over the classes that occur"
+    )
+    ci95: tuple[float, float] | None = Field(description="bootstrap interval of class_mean_top1")
+    ci95_top1: tuple[float, float] | None = Field(description="bootstrap interval of top1")
+    absent_classes: list[str] = Field(description="classes without an object; not in the mean")
+    per_class: dict[str, ClassScore]
+    confusion: list[list[int | float]] = Field(
+        description="rows true, columns predicted, in the order of protocol.classes; expected counts for chance"
+    )
+    subsets: dict[str, SubsetScore] = Field(
+        {}, description="on objects with at least so many points, or seen by a camera"
+    )
+
+
+class Result(_Part):
+    """A benchmark result of one or more methods on the same objects."""
+
+    dataset: str
+    split: str
+    source_kind: Literal["real", "built-in world"]
+    protocol: dict[str, Any] = Field(description="every choice that moves the numbers")
+    n_objects: int = Field(ge=1)
+    skipped: dict[str, int] = Field(description="annotated boxes that were not asked about, by reason")
+    methods: dict[str, MethodScore]
+    provenance: dict[str, Any]
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Check against :class:`Result` and write; a failure here is a bug, not the user's."""
+    write_json(path, Result.model_validate(result).model_dump(mode="json"))
+
+
+def read_result(path: Path) -> Result:
+    """Read a result file.
+
+    Raises:
+        InputError: missing, not JSON, or not a result.
+    """
+    try:
+        return Result.model_validate(read_json(path))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; make it with `snakemake {path}`") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: not a result file ({key}: {first['msg']}); make it again") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); make it again") from None

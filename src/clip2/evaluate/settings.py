@@ -1,0 +1,101 @@
+"""Settings of the evaluation stages. Defaults are the nuScenes detection benchmark's."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from clip2.store.settings import Settings
+
+NUSCENES_CLASSES = (
+    "car",
+    "truck",
+    "bus",
+    "trailer",
+    "construction_vehicle",
+    "pedestrian",
+    "motorcycle",
+    "bicycle",
+    "traffic_cone",
+    "barrier",
+)
+"""In the order of the devkit's DETECTION_NAMES."""
+
+NUSCENES_CLASS_RANGE = {
+    "car": 50.0,
+    "truck": 50.0,
+    "bus": 50.0,
+    "trailer": 50.0,
+    "construction_vehicle": 50.0,
+    "pedestrian": 40.0,
+    "motorcycle": 40.0,
+    "bicycle": 40.0,
+    "traffic_cone": 30.0,
+    "barrier": 30.0,
+}
+"""Metres: ``class_range`` of the devkit's detection_cvpr_2019 configuration."""
+
+Method = Literal["clip2", "pointclip", "teacher_2d", "chance"]
+
+
+class ObjectsSettings(Settings):
+    """Which annotated objects are asked about, and which points they are given as."""
+
+    class_range: dict[str, float] = Field(
+        NUSCENES_CLASS_RANGE, description="metres from the car; farther objects of the class are left out"
+    )
+    official_filters: bool = Field(
+        True, description="leave out boxes without a lidar or radar point, and cycles that stand in a bicycle rack"
+    )
+    min_points: int = Field(1, ge=1, description="objects with fewer points in their box are left out")
+    margin_m: float = Field(0.0, ge=0, le=1, description="metres added to every side of a box when its points are cut")
+    max_clouds: int = Field(
+        0, ge=0, description="clouds a sample: 1 is the key frame alone, 0 all that the frames refer to"
+    )
+    min_sweep_range: float = Field(
+        1.0,
+        ge=0,
+        description="metres; of earlier sweeps, points nearer to the sensor are the recording car and left out",
+    )
+    in_camera_only: bool = Field(False, description="leave out objects that no camera sees")
+    min_view_share: float = Field(
+        0.3, ge=0, le=1, description="a camera sees an object when this share of its projected box is in the image"
+    )
+    visibility: tuple[str, ...] = Field(
+        (), description="visibility levels to keep, as the annotations name them; () all"
+    )
+    include_other: bool = Field(False, description="keep objects outside the benchmark's classes too (long tail)")
+    max_bad_share: float = Field(0.01, ge=0, le=1, description="share of unreadable frames above which the stage fails")
+
+
+class ZeroshotSettings(Settings):
+    """Which methods answer, and how the classes are worded for them."""
+
+    methods: tuple[Method, ...] = Field(
+        ("clip2", "pointclip", "teacher_2d", "chance"), min_length=1, description="methods, all on the same objects"
+    )
+    classes: tuple[str, ...] = Field(NUSCENES_CLASSES, min_length=2, description="the classes to choose from")
+    names: dict[str, str] = Field(
+        {}, description="words for a class in the prompts; a class that is not here is its name, underscores as spaces"
+    )
+    templates: tuple[str, ...] = Field(
+        (), description="prompt templates of clip2 and teacher_2d, averaged; () those that the model was trained with"
+    )
+    batch_size: int = Field(64, ge=1, description="objects in memory at a time")
+    bootstrap: int = Field(1000, ge=0, description="resamples for the 95 % intervals; 0 leaves them out")
+    seed: int = Field(0, ge=0, description="seed of the resampling")
+
+
+class AuditSettings(Settings):
+    """How mined crops are compared with human boxes."""
+
+    margin_m: float = Field(
+        0.1, ge=0, le=1, description="metres added to every side of a box: annotations are not exact"
+    )
+    min_points: int = Field(5, ge=1, description="an object counts as findable with this many points in one image")
+    min_sweep_range: float = Field(1.0, ge=0, description="as lift.min_sweep_range, so that the points are the same")
+    synonyms: dict[str, str] = Field(
+        {}, description="detector's label → benchmark class, for words that are no name here"
+    )
+    max_bad_share: float = Field(
+        0.01, ge=0, le=1, description="share of unreadable samples above which the stage fails"
+    )

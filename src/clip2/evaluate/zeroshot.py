@@ -1,0 +1,198 @@
+"""Stage `zeroshot`: every method on the same objects, side by side, and one result file."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clip2.errors import InputError
+from clip2.evaluate import pointclip
+from clip2.evaluate.console import progress
+from clip2.evaluate.methods import Scorer, clip2_scorer, pointclip_scorer, teacher_2d_scorer
+from clip2.evaluate.metrics import DIGITS, chance_metrics, class_mean, confusion_counts, recognition_metrics
+from clip2.evaluate.queries import Batch, Shards, batches, common_header
+from clip2.evaluate.result import write_result
+from clip2.evaluate.settings import ZeroshotSettings
+from clip2.pretrain.model import load
+from clip2.store.atomic import read_json
+from clip2.store.provenance import git_state, provenance
+from clip2.teach.teacher import Teacher, load_teacher
+
+log = logging.getLogger(__name__)
+
+POINT_SUBSETS = (5, 20, 100)
+"""Results are also given on objects with at least so many points."""
+Array = NDArray[Any]
+
+
+def run(
+    objects: Shards, model_dir: Path, out: Path, settings: ZeroshotSettings, device: str = "auto", threads: int = 1
+) -> None:
+    """Evaluate a model and the baselines; write ``out`` (evaluate.result.Result).
+
+    Args:
+        objects: (Parquet, HDF5) of every shard that the `objects` stage wrote.
+        model_dir: folder of a pretrained model; its config.json names the teacher that all methods share.
+    """
+    torch.set_num_threads(max(1, threads))
+    header = common_header(objects)
+    config = _model_config(model_dir)
+    teacher = load_teacher(config["teacher"]["model"], config["teacher"]["pretrained"], device)
+    names = [settings.names.get(name, name.replace("_", " ")) for name in settings.classes]
+    templates = settings.templates or tuple(config["templates"])
+    scorers = _scorers(settings, names, templates, model_dir, teacher, device, threads)
+    scores, facts, n_other = _score_all(objects, scorers, settings, header["n_objects"])
+    labels = facts["label"]
+    if not len(labels):
+        raise InputError(f"{objects[0][0]}: not one object of the classes asked for, in {len(objects)} shards; "
+                         "check `classes` and the annotations' split")  # fmt: skip
+    methods: dict[str, dict[str, Any]] = {}
+    for method in settings.methods:
+        if method == "chance":
+            methods[method] = chance_metrics(labels, settings.classes)
+        elif (answered := ~np.isnan(scores[method][:, 0])).any():
+            methods[method] = _measure(scores[method], answered, facts, settings)
+        else:
+            log.warning("%s could not answer for any object and is left out of the result", method)
+    skipped = header["skipped"] | ({"class_not_asked": n_other} if n_other else {})
+    write_result(
+        out,
+        {
+            "dataset": header["dataset"],
+            "split": header["split"],
+            "source_kind": header["source_kind"],
+            "protocol": _protocol(header, settings, names, templates, teacher)
+            | {"model": {"name": model_dir.name, "trained_on": config.get("source_kind")}},
+            "n_objects": len(labels),
+            "skipped": skipped,
+            "methods": methods,
+            "provenance": _provenance(objects, model_dir, settings),
+        },
+    )
+    for name, measured in methods.items():
+        log.info("%s: class-mean top-1 %.3f on %d objects", name, measured["class_mean_top1"], measured["n"])
+
+
+def _model_config(model_dir: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = read_json(model_dir / "config.json")
+        config["teacher"]["model"], config["teacher"]["pretrained"], config["templates"]
+    except FileNotFoundError:
+        raise InputError(
+            f"{model_dir}: has no config.json, so it is not a model; give what `clip2 pretrain` wrote"
+        ) from None
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{model_dir / 'config.json'}: names no teacher; give what `clip2 pretrain` wrote") from None
+    return config
+
+
+def _scorers(
+    settings: ZeroshotSettings,
+    names: Sequence[str],
+    templates: Sequence[str],
+    model_dir: Path,
+    teacher: Teacher,
+    device: str,
+    threads: int,
+) -> dict[str, Scorer]:
+    """What answers for each method that has to look at the objects."""
+    scorers: dict[str, Scorer] = {}
+    if "clip2" in settings.methods:
+        scorers["clip2"] = clip2_scorer(load(model_dir, device).encode_points, teacher, names, templates)
+    if "pointclip" in settings.methods:
+        scorers["pointclip"] = pointclip_scorer(teacher, names)
+    if "teacher_2d" in settings.methods:
+        scorers["teacher_2d"] = teacher_2d_scorer(teacher, names, templates, threads)
+    return scorers
+
+
+def _score_all(
+    objects: Shards, scorers: dict[str, Scorer], settings: ZeroshotSettings, n_objects: int
+) -> tuple[dict[str, Array], dict[str, Array], int]:
+    """Scores (n, C) of each method, facts (n,) of the objects, and how many objects are of no class asked for."""
+    index = {name: i for i, name in enumerate(settings.classes)}
+    scores: dict[str, list[Array]] = {method: [np.empty((0, len(index)), np.float32)] for method in scorers}
+    facts: dict[str, list[Any]] = {"label": [], "scene": [], "n_points": [], "in_camera": []}
+    n_other = 0
+    columns = ["scene", "class_name", "n_points", "camera"] + ["image"] * ("teacher_2d" in scorers)
+    n_batches = -(-n_objects // settings.batch_size)
+    for whole in progress(batches(objects, columns, settings.batch_size), "batches of objects", n_batches):
+        kept = [i for i, row in enumerate(whole.rows) if row["class_name"] in index]
+        n_other += len(whole.rows) - len(kept)
+        batch = Batch([whole.rows[i] for i in kept], [whole.crops[i] for i in kept])
+        if not kept:
+            continue
+        for method, scorer in scorers.items():
+            scores[method].append(scorer(batch))
+        for row in batch.rows:
+            facts["label"].append(index[row["class_name"]])
+            facts["scene"].append(row["scene"])
+            facts["n_points"].append(row["n_points"])
+            facts["in_camera"].append(row["camera"] is not None)
+    return (
+        {method: np.concatenate(parts) for method, parts in scores.items()},
+        {name: np.asarray(values) for name, values in facts.items()},
+        n_other,
+    )
+
+
+def _measure(scores: Array, answered: Array, facts: dict[str, Array], settings: ZeroshotSettings) -> dict[str, Any]:
+    """All numbers of one method, over the objects that it answered for."""
+    scores, facts = scores[answered], {name: values[answered] for name, values in facts.items()}
+    labels, predictions = facts["label"], scores.argmax(1)
+    measured = recognition_metrics(
+        scores, labels, settings.classes, facts["scene"].tolist(), settings.bootstrap, settings.seed
+    )
+    subsets = {f"min_points_{n}": facts["n_points"] >= n for n in POINT_SUBSETS} | {"in_camera": facts["in_camera"]}
+    measured["subsets"] = {name: _subset(labels[chosen], predictions[chosen]) for name, chosen in subsets.items()}
+    if not answered.all():
+        measured["skipped"] = {"no_image": int((~answered).sum())}
+    return measured
+
+
+def _subset(labels: Array, predictions: Array) -> dict[str, Any]:
+    if not len(labels):
+        return {"n": 0, "top1": None, "class_mean_top1": None}
+    confusion = confusion_counts(labels, predictions, int(max(labels.max(), predictions.max())) + 1)
+    return {
+        "n": len(labels),
+        "top1": round(float((labels == predictions).mean()), DIGITS),
+        "class_mean_top1": round(float(class_mean(confusion.diagonal(), confusion.sum(1))), DIGITS),
+    }
+
+
+def _protocol(
+    header: dict[str, Any], settings: ZeroshotSettings, names: Sequence[str], templates: Sequence[str], teacher: Teacher
+) -> dict[str, Any]:
+    """Every choice that moves the numbers."""
+    return {
+        "classes": list(settings.classes),
+        "names": dict(zip(settings.classes, names, strict=True)),
+        "templates": list(templates),
+        "pointclip_template": pointclip.TEMPLATE,
+        "teacher": teacher.spec,
+        "source": header["source"],
+        "sensor": header["sensor"],
+        "clouds_per_sample": header["clouds_per_sample"],
+        "objects": header["protocol"],
+        "queries": "points inside the human 3D boxes",
+        "class_mean_top1": "unweighted mean over the classes that occur",
+        "ties": "the class that comes first",
+        "ci95": {
+            "draws": "scenes (objects where there is only one)",
+            "resamples": settings.bootstrap,
+            "seed": settings.seed,
+        },
+    }
+
+
+def _provenance(objects: Shards, model_dir: Path, settings: ZeroshotSettings) -> dict[str, Any]:
+    inputs = {f"objects/{path.name}": path for pair in objects for path in pair}
+    inputs |= {f"model/{name}": model_dir / name for name in ("config.json", "model.safetensors")}
+    packages = ("torch", "torch-scatter", "open_clip_torch", "pillow")
+    made_by = provenance("zeroshot", settings.model_dump(mode="json"), inputs, packages, settings.seed)
+    return made_by | {"git": git_state()}

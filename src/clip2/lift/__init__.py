@@ -1,0 +1,55 @@
+"""Lifting: a 2D box and a point cloud become the points of the object in the box, without any 3D label."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from clip2.lift.dbscan import lift_frustum_dbscan
+from clip2.lift.frustum import lift_frustum
+from clip2.lift.view import view_of
+
+METHODS: dict[str, Callable[..., list[NDArray[np.int64]]]] = {
+    "frustum": lift_frustum,
+    "frustum-dbscan": lift_frustum_dbscan,
+}
+
+
+def lift_boxes(
+    points: ArrayLike,
+    T_cam_from_points: ArrayLike,
+    K: ArrayLike,
+    boxes_xyxy: ArrayLike,
+    image_size: tuple[int, int],
+    method: str = "frustum",
+    **parameters: Any,
+) -> list[NDArray[np.int64]]:
+    """Find the points of the object in each 2D box of one image.
+
+    Args:
+        points: (N, 3+) cloud in any frame and axis convention, metres; rows with NaN or inf are never returned.
+        T_cam_from_points: (4, 4) from that frame to the camera's (x right, y down, z forward).
+        K: (3, 3) intrinsics of the undistorted image, pixels.
+        boxes_xyxy: (B, 4) left, top, right, bottom in pixels; may leave the image; without area or not finite: empty.
+        image_size: (width, height) in pixels.
+        method: "frustum" (ours) or "frustum-dbscan" (the recipe of CLIP²).
+        parameters: keyword arguments of the method: `clip2.lift.frustum.FrustumParameters`, or those of
+            `clip2.lift.dbscan.lift_frustum_dbscan`.
+
+    Returns:
+        One sorted int64 array of indices into ``points`` for each box; empty where nothing is left.
+
+    Raises:
+        ValueError: unknown method.
+        TypeError: a parameter that the method does not have.
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown lifting method {method!r}; choose one of {', '.join(sorted(METHODS))}")
+    boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
+    sound = np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
+    boxes = np.where(sound[:, None], boxes, np.nan)  # a NaN box holds nothing
+    return METHODS[method](view_of(points, T_cam_from_points, K, image_size), boxes, **parameters)
+
+
+__all__ = ["METHODS", "lift_boxes"]

@@ -1,0 +1,87 @@
+"""The packed training set, where the training runs: in the GPU's memory, or mapped from disk for a CPU.
+
+Batches are drawn, cut to size and put together there; nothing waits for a loader.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clip2.pretrain.sampling import sample_rows
+from clip2.store.atomic import read_json
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B triplets: points (B, N, 3) metres and (B,) numbers of distinct ones; images, texts (B, D) unit vectors;
+    labels (B,) which text, text_weights (B,) 0 where it is not to be trusted, items (B,) which triplet."""
+
+    points: Tensor
+    count: Tensor
+    images: Tensor
+    texts: Tensor
+    labels: Tensor
+    text_weights: Tensor
+    items: Tensor
+
+
+class TrainingSet:
+    """A folder that :func:`clip2.pretrain.pack.build_pack` wrote, on ``device``."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self.header: dict[str, Any] = read_json(folder / "pack.json")
+        with np.load(folder / "table.npz", allow_pickle=False) as table:
+            parts = {name: torch.from_numpy(table[name]).to(device) for name in table.files}
+        self.offsets, self.label, self.trusted = parts["offsets"], parts["label"], parts["trusted"]
+        self.text = parts["text"].float()
+        self.points = _open_half(folder / "points.f16", 3, device)
+        self.image = _open_half(folder / "image.f16", self.text.shape[1], device)
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def order(self, epoch: int, balance: float, seed: int) -> Tensor:
+        """(n,) which triplets an epoch draws, in order: a function of its arguments alone.
+
+        ``balance`` 0 gives each triplet once. Above, they are drawn with replacement with probability proportional to
+        (frequency of the label)^-balance.
+        """
+        generator = torch.Generator(self.device).manual_seed(step_seed(seed, epoch, 0))
+        if balance == 0:
+            return torch.randperm(len(self), generator=generator, device=self.device)
+        frequency = torch.bincount(self.label).double()
+        # By inverse transform and not torch.multinomial, which takes no more than 2^24 categories.
+        cumulative = frequency[self.label].pow(-balance).cumsum(0)
+        drawn = torch.rand(len(self), generator=generator, device=self.device, dtype=torch.float64) * cumulative[-1]
+        return torch.searchsorted(cumulative, drawn).clamp(max=len(self) - 1)
+
+    def batch(self, items: Tensor, n_points: int, generator: torch.Generator | None) -> Batch:
+        """The triplets ``items`` (B,), with ``n_points`` points each."""
+        starts = self.offsets[items]
+        index, count = sample_rows(starts, self.offsets[items + 1] - starts, n_points, generator)
+        labels = self.label[items]
+        return Batch(
+            points=self.points[index].float(),
+            count=count,
+            images=self.image[items].float(),
+            texts=self.text[labels],
+            labels=labels,
+            text_weights=self.trusted[items].float(),
+            items=items,
+        )
+
+
+def step_seed(seed: int, step: int, stream: int) -> int:
+    """Seed of one step's (or epoch's) random numbers: no state to keep, so a resumed run draws the same."""
+    return int(np.random.SeedSequence([seed, stream, step]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _open_half(path: Path, width: int, device: torch.device) -> Tensor:
+    size = path.stat().st_size // 2
+    mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.float16).view(-1, width)
+    return mapped.to(device)

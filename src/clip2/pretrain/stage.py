@@ -1,0 +1,87 @@
+"""Stage `pretrain`: triplets and their embeddings → a point encoder in the teacher's space."""
+
+import hashlib
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clip2.errors import InputError
+from clip2.pretrain.data import TrainingSet
+from clip2.pretrain.device import resolve_device
+from clip2.pretrain.modelfiles import write_model
+from clip2.pretrain.pack import Shard, build_pack
+from clip2.pretrain.settings import PretrainSettings
+from clip2.pretrain.train import LOG_NAME, train
+from clip2.store.atomic import read_json, write_json
+from clip2.store.provenance import provenance
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Shard", "run"]
+
+PACKAGES = ("torch",)
+# Settings that change nothing about the outcome.
+OPERATIONAL = {"checkpoint_seconds"}
+
+
+def run(
+    shards: list[Shard],
+    out_dir: Path,
+    settings: PretrainSettings,
+    device: str = "auto",
+    threads: int = 1,
+    checkpoint_dir: Path | None = None,
+) -> None:
+    """Pretrain on the shards, and write a model folder that :func:`clip2.load` opens.
+
+    Args:
+        shards: training shards only.
+        out_dir: gets model.safetensors, config.json, README.md and train_log.jsonl, at the end.
+        device: "auto", "cpu", "cuda", "cuda:1" …
+        threads: CPU threads.
+        checkpoint_dir: packed data, checkpoints and log of the run under way; removed after success. A run that was
+            stopped goes on from here, when settings and inputs are the same. Default: a hidden folder beside out_dir.
+    """
+    if not shards:
+        raise InputError("no training shards given; name at least one triplets file and its embeddings")
+    torch.set_num_threads(max(1, threads))
+    where = resolve_device(device)
+    folder = checkpoint_dir or out_dir.with_name(f".{out_dir.name}.checkpoint")
+    made_from = _provenance(shards, settings)
+    digest = _digest(made_from)
+    data = TrainingSet(_packed(shards, folder / "pack", settings, digest), where)
+    encoder, logit_scale = train(data, settings, folder, digest)
+    write_model(out_dir, encoder, logit_scale, settings, data.header, made_from, folder / LOG_NAME)
+    shutil.rmtree(folder)
+    log.info("%s written", out_dir)
+
+
+def _provenance(shards: list[Shard], settings: PretrainSettings) -> dict[str, Any]:
+    inputs = {
+        f"{kind}/{i}": path
+        for i, shard in enumerate(shards)
+        for kind, path in (("triplets", shard.triplets), ("points", shard.points), ("embeddings", shard.embeddings))
+    }
+    for path in inputs.values():
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; make it with `snakemake {path}`")
+    return provenance("pretrain", settings.model_dump(mode="json"), inputs, PACKAGES, settings.seed)
+
+
+def _digest(made_from: dict[str, Any]) -> str:
+    kept = {**made_from, "settings": {k: v for k, v in made_from["settings"].items() if k not in OPERATIONAL}}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def _packed(shards: list[Shard], folder: Path, settings: PretrainSettings, digest: str) -> Path:
+    """The packed folder: the one there where it is of this run, else a new one."""
+    done = folder / "digest.json"
+    if not done.is_file() or read_json(done) != digest:
+        shutil.rmtree(folder, ignore_errors=True)
+        build_pack(shards, folder, settings)
+        write_json(done, digest)
+    return folder

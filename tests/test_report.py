@@ -1,0 +1,158 @@
+"""Tables and figures of results: what a person must be able to read off them."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from clip2.errors import InputError
+from clip2.evaluate.metrics import chance_metrics, recognition_metrics
+from clip2.evaluate.result import write_result
+from clip2.report.memory import print_usage, read_usage
+from clip2.report.sheet import choose
+from clip2.report.stage import run_triplets, run_zeroshot
+from clip2.report.table import print_result
+from clip2.store.ragged import ragged_writer
+from clip2.store.schemas import TRIPLETS
+from clip2.store.tables import write_table
+
+CLASSES = ("car", "traffic_cone", "barrier", "bus")
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Path:
+    """A result of the built-in world, with an absent class."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 200)
+    methods: dict[str, Any] = {}
+    for name, skill in (("clip2", 2.0), ("pointclip", 0.1)):
+        scores = rng.normal(size=(200, 4))
+        scores[np.arange(200), labels] += skill
+        methods[name] = recognition_metrics(scores, labels, CLASSES, bootstrap=100)
+    methods["chance"] = chance_metrics(labels, CLASSES)
+    path = tmp_path / "nuscenes_zeroshot.json"
+    write_result(
+        path,
+        {
+            "dataset": "nuscenes",
+            "split": "val",
+            "source_kind": "built-in world",
+            "protocol": {"classes": list(CLASSES)},
+            "n_objects": 200,
+            "skipped": {"few_points": 1234},
+            "methods": methods,
+            "provenance": {},
+        },
+    )
+    return path
+
+
+def printed(path: Path, width: int) -> str:
+    out = io.StringIO()
+    print_result(path, Console(file=out, width=width))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_table_says_what_matters(result: Path, width: int) -> None:
+    text = printed(result, width)
+    value = json.loads(result.read_text())["methods"]["clip2"]
+    assert "BUILT-IN WORLD: not nuScenes figures" in text
+    assert "200 objects" in text
+    assert "val" in text
+    assert f"{100 * value['class_mean_top1']:.1f}" in text
+    assert f"{100 * value['ci95'][0]:.1f} – {100 * value['ci95'][1]:.1f}" in text
+    assert "few_points 1,234" in text
+    assert "traffic_cone" in text
+    assert "…" not in text  # nothing was cut off
+
+
+def test_real_results_carry_no_warning(result: Path) -> None:
+    result.write_text(result.read_text().replace("built-in world", "real"))
+    text = printed(result, 80)
+    assert "BUILT-IN" not in text
+    assert "nuScenes, val" in text
+
+
+def test_result_figure(result: Path, tmp_path: Path) -> None:
+    run_zeroshot(result, tmp_path / "a.png")
+    run_zeroshot(result, tmp_path / "b.png")
+    picture = Image.open(tmp_path / "a.png")
+    assert picture.width > 1000
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def triplets(folder: Path, n: int) -> tuple[Path, Path]:
+    picture = io.BytesIO()
+    Image.new("RGB", (32, 32), (200, 0, 0)).save(picture, "JPEG")
+    rows = [
+        {
+            "triplet_id": str(i),
+            "frame_id": "f",
+            "scene": "s",
+            "sample": "s",
+            "box": [0.0, 0.0, 9.0, 9.0],
+            "label": ["car", "a plastic bag"][i % 2],
+            "score": 0.5,
+            "n_points": 1 + i,
+            "range_m": 10.0,
+            "extent": [1.0, 1.0, 1.0],
+            "image": picture.getvalue(),
+        }
+        for i in range(n)
+    ]
+    write_table(folder / "t.parquet", rows, TRIPLETS, {"source": "test", "source_kind": "built-in world"})
+    with ragged_writer(folder / "t.h5") as writer:
+        for i in range(n):  # the first is a single point, exactly above the sensor
+            writer.append(np.random.default_rng(i).normal(size=(1 + i, 4)) * (i > 0))
+    return folder / "t.parquet", folder / "t.h5"
+
+
+@pytest.mark.parametrize("n", [1, 6])
+def test_triplets_sheet(tmp_path: Path, n: int) -> None:
+    run_triplets([triplets(tmp_path, n)[0]], tmp_path / "sheet.png")
+    picture = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
+    red = (picture[..., 0] > 180) & (picture[..., 1] < 30)
+    assert red.mean() > 0.01  # the image crops are there
+
+
+def test_an_empty_shard_says_so(tmp_path: Path) -> None:
+    run_triplets([triplets(tmp_path, 0)[0]], tmp_path / "sheet.png")
+    assert Image.open(tmp_path / "sheet.png").height < 300
+
+
+def test_the_sheet_shows_as_many_labels_as_possible() -> None:
+    labels = ["car"] * 500 + ["deer", "tire"]
+    shown = [labels[i] for i in choose(labels, 4, seed=3)]
+    assert shown == ["car", "car", "deer", "tire"]
+    assert choose(labels, 4, seed=3) == choose(labels, 4, seed=3)
+
+
+def test_usage_by_rule(tmp_path: Path) -> None:
+    head = "s\th:m:s\tmax_rss\tmax_vms\n"
+    for name, seconds, peak in (("lift/a", 10.0, 100.0), ("lift/b", 30.0, 250.5), ("pretrain", 5.0, 900.0)):
+        path = tmp_path / f"{name}.tsv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{head}{seconds}\t0:00:01\t{peak}\t1\n")
+    (tmp_path / "lift" / "c.tsv").write_text(f"{head}0.1\t0:00:00\t-\t-\n")  # over before it was measured
+    usage = read_usage(tmp_path)
+    assert usage["lift"].jobs == 3
+    assert usage["lift"].seconds == pytest.approx(40.1)
+    assert (usage["lift"].longest_s, usage["lift"].peak_mb) == (30.0, 250.5)
+    assert usage["pretrain"].peak_mb == 900
+    out = io.StringIO()
+    print_usage(tmp_path, Console(file=out, width=100))
+    assert out.getvalue().index("lift") < out.getvalue().index("pretrain")
+    assert "900 MB" in out.getvalue()
+
+    (tmp_path / "bad.tsv").write_text("a\tb\n1\t2\n")
+    with pytest.raises(InputError, match=r"bad\.tsv"):
+        read_usage(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no benchmark file"):
+        read_usage(tmp_path / "empty")

@@ -1,0 +1,107 @@
+"""Measure the two demo models on held-out streets, through open_clip's and transformers' own loaders.
+
+    python -m tools.tiny_models.check_tiny --models resources/models --streets 12
+
+CLIP: top-1 among the 39 names, on crops with at least 12 pixels and 5 LiDAR points, of which more than 0.3 is visible.
+OWLv2: AP50 (see ``average_precision``) on whole frames, for nuScenes' ten classes and for the long tail.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torchvision.ops import batched_nms
+from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
+
+from clip2.scans.world.inventory import CLASSES
+from clip2.scans.world.nuscenes_writer import JPEG_QUALITY
+from clip2.scans.world.traffic import make_street
+from tools.tiny_models.average_precision import Detections, average_precision
+from tools.tiny_models.corpus import HELD_OUT_SEED, labelled_images, padded
+from tools.tiny_models.crops import square_crop
+from tools.tiny_models.vocabulary import detection_of
+
+FIRST_STREET = HELD_OUT_SEED + 10_000
+MOMENT = 1.5
+
+
+class TinyClip:
+    """The tiny CLIP with the embeddings of all class names."""
+
+    def __init__(self, folder: Path) -> None:
+        name = f"local-dir:{folder}"
+        self.model, self.preprocess = open_clip.create_model_from_pretrained(name)
+        self.model.eval()
+        tokenizer = open_clip.get_tokenizer(name)
+        with torch.no_grad():
+            prompts = [
+                self.model.encode_text(tokenizer([f"a photo of a {c}", c, f"a {c}"]), normalize=True) for c in CLASSES
+            ]
+        self.text = F.normalize(torch.stack([p.mean(0) for p in prompts]), dim=-1)
+
+    @torch.no_grad()
+    def classify(self, crops: list[NDArray[np.uint8]]) -> NDArray[np.int64]:
+        """Class number of each crop."""
+        from PIL import Image
+
+        pixels = torch.stack([self.preprocess(Image.fromarray(crop)) for crop in crops])
+        return (self.model.encode_image(pixels, normalize=True) @ self.text.T).argmax(1).numpy()
+
+
+class TinyOwl:
+    """The tiny OWLv2 with the prompts of all class names."""
+
+    def __init__(self, folder: Path) -> None:
+        self.processor = AutoProcessor.from_pretrained(folder)
+        self.model = AutoModelForZeroShotObjectDetection.from_pretrained(folder, dtype=torch.float32).eval()
+        self.prompts = [[f"a photo of a {c}" for c in CLASSES]]
+
+    @torch.no_grad()
+    def detect(self, image: NDArray[np.uint8], threshold: float = 0.05) -> Detections:
+        """Boxes xyxy, scores and class numbers, after non-maximum suppression in each class."""
+        inputs = self.processor(text=self.prompts, images=image, return_tensors="pt")
+        found = self.processor.post_process_grounded_object_detection(
+            self.model(**inputs), threshold=threshold, target_sizes=[image.shape[:2]]
+        )[0]
+        keep = batched_nms(found["boxes"], found["scores"], found["labels"], 0.5)[:100]
+        return found["boxes"][keep].numpy(), found["scores"][keep].numpy(), found["labels"][keep].numpy()
+
+
+def usable(row: NDArray[np.float32]) -> bool:
+    """Whether a box (a row of ``BOX_FIELDS``) counts for the CLIP figure."""
+    return bool(min(row[2] - row[0], row[3] - row[1]) >= 12 and row[6] >= 5 and row[7] > 0.3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=Path, default=Path("resources/models"))
+    parser.add_argument("--streets", type=int, default=12)
+    parser.add_argument("--first", type=int, default=FIRST_STREET)
+    args = parser.parse_args()
+    clip, owl = TinyClip(args.models / "tiny_clip"), TinyOwl(args.models / "tiny_owl")
+    found, truth, labels, guesses = [], [], [], []
+    for seed in range(args.first, args.first + args.streets):
+        rng = np.random.default_rng(seed)
+        for item in labelled_images(make_street(seed), MOMENT, rng, JPEG_QUALITY):
+            truth.append(padded(item.boxes))
+            found.append(owl.detect(item.image))
+            rows = [row for row in item.boxes if usable(row)]
+            if rows:
+                guesses.append(clip.classify([square_crop(item.image, row) for row in rows]))
+                labels.append(np.array([int(row[4]) for row in rows]))
+    label, right = np.concatenate(labels), np.concatenate(labels) == np.concatenate(guesses)
+    ten = np.array([detection_of(i) >= 0 for i in label])
+    precision = average_precision(found, np.stack(truth), len(CLASSES))
+    known = [v for c, v in precision.items() if detection_of(c) >= 0]
+    tail = [v for c, v in precision.items() if detection_of(c) < 0]
+    print(f"{len(found)} images, {len(label)} crops")
+    print(f"CLIP top-1 of {len(CLASSES)} names: {right.mean():.3f}, on the ten classes' crops {right[ten].mean():.3f}")
+    print(f"OWLv2 AP50: {np.mean(known):.3f} on the ten classes, {np.mean(tail):.3f} on the long tail")
+
+
+if __name__ == "__main__":
+    main()

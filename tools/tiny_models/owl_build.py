@@ -1,0 +1,111 @@
+"""Make an untrained tiny OWLv2 of transformers' own architecture, its tokenizer cut down to the words it will know.
+
+python -m tools.tiny_models.owl_build resources/models/tiny_owl
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from open_clip.tokenizer import SimpleTokenizer, bytes_to_unicode, get_pairs
+from transformers import CLIPTokenizer, Owlv2Config, Owlv2ForObjectDetection, Owlv2ImageProcessor, Owlv2Processor
+
+from tools.tiny_models.vocabulary import true_names
+
+TEXT_LENGTH = 16
+OWL_TEMPLATES = ("{}", "a {}", "a photo of a {}", "an image of a {}")
+
+
+def _merges_of(words: set[str]) -> list[tuple[str, str]]:
+    """CLIP merges that any of the words goes through, in rank order."""
+    full = SimpleTokenizer()
+    used: set[tuple[str, str]] = set()
+    for token in words:
+        symbols = [*token[:-1], token[-1] + "</w>"]
+        while len(symbols) > 1:
+            best = min(get_pairs(tuple(symbols)), key=lambda pair: full.bpe_ranks.get(pair, float("inf")))
+            if best not in full.bpe_ranks:
+                break
+            used.add(best)
+            merged, i = [], 0
+            while i < len(symbols):
+                if i + 1 < len(symbols) and (symbols[i], symbols[i + 1]) == best:
+                    merged.append(symbols[i] + symbols[i + 1])
+                    i += 2
+                else:
+                    merged.append(symbols[i])
+                    i += 1
+            symbols = merged
+    return sorted(used, key=full.bpe_ranks.__getitem__)
+
+
+def build_tokenizer(folder: Path) -> CLIPTokenizer:
+    """CLIP's byte-pair tokenizer with the merges of the known words alone."""
+    names, _, _ = true_names()
+    words = {w for n in names for t in OWL_TEMPLATES for w in t.format(n).split()}
+    merges = _merges_of(words)
+    letters = list(bytes_to_unicode().values())
+    symbols = (
+        letters + [s + "</w>" for s in letters] + ["".join(m) for m in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    )
+    vocabulary = {s: i for i, s in enumerate(dict.fromkeys(symbols))}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(m) for m in merges) + "\n")
+    return CLIPTokenizer(
+        vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"), pad_token="!", model_max_length=TEXT_LENGTH
+    )
+
+
+def build_config(vocab_size: int, image_size: int = 512, hidden: int = 192, layers: int = 5) -> Owlv2Config:
+    """The tiny model's shape."""
+    return Owlv2Config(
+        text_config={
+            "vocab_size": vocab_size,
+            "hidden_size": 128,
+            "intermediate_size": 512,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "max_position_embeddings": TEXT_LENGTH,
+            "bos_token_id": vocab_size - 2,
+            "eos_token_id": vocab_size - 1,
+            "pad_token_id": 0,
+        },
+        vision_config={
+            "hidden_size": hidden,
+            "intermediate_size": 4 * hidden,
+            "num_hidden_layers": layers,
+            "num_attention_heads": hidden // 48,
+            "image_size": image_size,
+            "patch_size": 16,
+        },
+        projection_dim=128,
+    )
+
+
+def build_processor(tokenizer: CLIPTokenizer, image_size: int) -> Owlv2Processor:
+    """Image and text processing for square canvases of ``image_size`` pixels."""
+    return Owlv2Processor(
+        image_processor=Owlv2ImageProcessor(size={"height": image_size, "width": image_size}), tokenizer=tokenizer
+    )
+
+
+def prompts(names: list[str]) -> list[str]:
+    """All training strings: template by template, name by name."""
+    return [template.format(name) for template in OWL_TEMPLATES for name in names]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="gets config, processor and tokenizer; no weights")
+    folder = parser.parse_args().folder
+    tokenizer = build_tokenizer(folder)
+    config = build_config(len(tokenizer))
+    config.save_pretrained(folder)
+    build_processor(tokenizer, config.vision_config.image_size).save_pretrained(folder)
+    parameters = sum(p.numel() for p in Owlv2ForObjectDetection(config).parameters())
+    print(f"{len(tokenizer)} tokens, {parameters} parameters")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Words for the world's classes: names, hypernyms, captions, and which of them are true of a class."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clip2.scans.world.inventory import CATALOGUE, CLASSES
+
+BACKGROUND = len(CLASSES)
+BACKGROUND_NAMES = ("background", "empty road", "building", "sky and buildings")
+DETECTION_NAMES = (
+    "car",
+    "truck",
+    "bus",
+    "trailer",
+    "construction_vehicle",
+    "pedestrian",
+    "motorcycle",
+    "bicycle",
+    "traffic_cone",
+    "barrier",
+)
+TEMPLATES = (
+    "{}",
+    "a {}",
+    "the {}",
+    "a photo of a {}",
+    "an image of a {}",
+    "a {} on the street",
+    "a picture of the {}",
+    "there is a {} in the scene",
+    "a cropped photo of a {}",
+    "a blurry photo of a {}",
+)
+_HYPERNYMS = {
+    "vehicle": ("car", "truck", "bus", "trailer", "construction vehicle", "motorcycle"),
+    "animal": ("dog", "deer", "horse"),
+    "pedestrian": ("construction worker",),
+    "person": ("construction worker",),
+    "plant": ("tree", "bush"),
+}
+
+
+def names_of(index: int) -> tuple[str, ...]:
+    """Name and synonyms of a class number; ``BACKGROUND`` has names too."""
+    if index == BACKGROUND:
+        return BACKGROUND_NAMES
+    kind = CATALOGUE[CLASSES[index]]
+    return (kind.name, *kind.synonyms)
+
+
+def detection_of(index: int) -> int:
+    """Position in ``DETECTION_NAMES`` of a class number, -1 for the long tail and the background."""
+    if index == BACKGROUND:
+        return -1
+    name = CATALOGUE[CLASSES[index]].detection
+    return DETECTION_NAMES.index(name) if name else -1
+
+
+def true_names() -> tuple[list[str], NDArray[np.bool_], NDArray[np.float32]]:
+    """All names; truth[class, name]; and how likely a name is drawn for a class."""
+    names = sorted({n for i in range(BACKGROUND + 1) for n in names_of(i)} | set(_HYPERNYMS))
+    column = {n: i for i, n in enumerate(names)}
+    truth = np.zeros((BACKGROUND + 1, len(names)), bool)
+    chance = np.zeros(truth.shape, np.float32)
+    for i in range(BACKGROUND + 1):
+        for k, name in enumerate(names_of(i)):
+            truth[i, column[name]] = True
+            chance[i, column[name]] = 1.5 if k == 0 else 1.0
+        for word, members in _HYPERNYMS.items():
+            if i < BACKGROUND and CLASSES[i] in members:
+                truth[i, column[word]] = True
+                chance[i, column[word]] = 0.4
+    return names, truth, chance / chance.sum(1, keepdims=True)
