@@ -26,6 +26,7 @@ from clip2.teach.teacher import load_teacher
 
 DIM = 16
 SHAPES = ("box", "ball", "pole")
+SPEC = {"pretrained": None, "dim": DIM}
 TEMPLATES = ["a photo of a {}.", "a {}"]
 TEACHER = {
     "embed_dim": DIM,
@@ -33,7 +34,15 @@ TEACHER = {
     "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
 }
 QUICK = PretrainSettings(
-    encoder="pointnet2-tiny", n_points=32, max_points=48, epochs=2, batch_size=32, lr=5e-3, ema_decay=0.9, seed=3
+    encoder="pointnet2-tiny",
+    n_points=32,
+    max_points=48,
+    epochs=2,
+    batch_size=32,
+    lr=5e-3,
+    ema_decay=0.9,
+    balance=0.5,
+    seed=3,
 )
 
 
@@ -83,7 +92,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Shard]:
     (folder / "teacher").mkdir()
     save_file(dict(open_clip.CLIP(**TEACHER).state_dict()), folder / "teacher" / "open_clip_model.safetensors")
     (folder / "teacher" / "open_clip_config.json").write_text(json.dumps({"model_cfg": TEACHER, "preprocess_cfg": {}}))
-    spec = {"model": str(folder / "teacher"), "pretrained": None, "dim": DIM}
+    spec = {"model": str(folder / "teacher"), **SPEC}
     rng = np.random.default_rng(1)
     first = [SHAPES[i] for i in rng.integers(0, 3, 150)]
     second = [SHAPES[i] for i in rng.integers(1, 3, 90)]
@@ -129,6 +138,13 @@ def test_packing_keeps_every_crop_and_joins_labels_by_their_text(shards: list[Sh
             assert distance.max() < 0.003  # float16 in a crop of a few metres
             np.testing.assert_array_equal(batch.texts[150 + i], file["text"][file["label_index"][i]])
             np.testing.assert_array_equal(batch.images[150 + i], file["image"][i])
+
+
+def test_a_shard_without_triplets_changes_nothing(shards: list[Shard], tmp_path: Path) -> None:
+    empty = write_shard(tmp_path, "empty", [], [], {"model": str(shards[0].triplets.parent / "teacher"), **SPEC})
+    with_empty, without = open_pack([empty, *shards], tmp_path / "a"), open_pack(shards, tmp_path / "b")
+    assert with_empty.header == without.header
+    assert torch.equal(with_empty.points, without.points)
 
 
 def test_filters_count_what_they_drop(shards: list[Shard], tmp_path: Path) -> None:

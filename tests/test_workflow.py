@@ -6,13 +6,12 @@ same parameters, inputs and checksums as real jobs would.
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from conftest import copy_checkout, snakemake
 
 FROM_LIFT = {"lift", "embed", "pretrain", "zeroshot", "report_result", "report_triplets", "audit"}
 FROM_DETECT = {"detect", *FROM_LIFT}
@@ -26,18 +25,9 @@ PUBLISH = {
 PUBLISH_RESULT = {"publish_nuscenes_zeroshot_json", "publish_nuscenes_zeroshot_png", "all"}
 
 
-def snakemake(folder: Path, *arguments: str, check: bool = True) -> str:
-    """Run Snakemake in a folder; its output."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if check and done.returncode:
-        raise AssertionError(done.stdout + done.stderr)
-    return done.stdout + done.stderr
-
-
 def planned(folder: Path, *arguments: str) -> dict[str, int]:
     """Rules that a dry run lists, and how many jobs of each."""
-    text = snakemake(folder, "--dry-run", "--quiet", "host", "reason", *arguments)
+    text = snakemake(folder, *arguments, "--dry-run", "--quiet", "host", "reason")
     if "Nothing to be done" in text:
         return {}
     table = re.search(r"^job\s+count\n-+\s+-+\n(.*?)^total\s", text, re.M | re.S)
@@ -65,16 +55,9 @@ def touch_all(folder: Path, *arguments: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def finished(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout in which the default experiment is done."""
-    folder = tmp_path_factory.mktemp("workflow") / "checkout"
-    for name in ("Snakefile", "rules", "config.yaml", "config", "schemas", "envs", "profiles", "src", "resources"):
-        source = repository / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            folder.mkdir(exist_ok=True)
-            shutil.copy(source, folder / name)
+    folder = copy_checkout(tmp_path_factory.mktemp("workflow") / "checkout")
     (folder / "README.md").write_text("# CLIP²\n")
     touch_all(folder)
     assert planned(folder) == {}
@@ -100,7 +83,8 @@ def test_another_detector_runs_from_detection_on_and_keeps_the_old_results(check
     set_config(checkout, switch)
     jobs = planned(checkout)
     assert set(jobs) == FROM_DETECT | PUBLISH
-    assert jobs["detect"] == jobs["lift"] == jobs["embed"] == 4
+    n_shards = yaml.safe_load(before)["sources"]["world"]["nuscenes"]["train_shards"]
+    assert jobs["detect"] == jobs["lift"] == jobs["embed"] == n_shards
     touch_all(checkout)
     assert planned(checkout) == {}
     (checkout / "config.yaml").write_text(before)
@@ -169,8 +153,7 @@ def test_human_boxes_are_no_input_of_mining(checkout: Path) -> None:
         shutil.rmtree(checkout / folder)
     jobs = set(planned(checkout, "model"))
     assert jobs == {"world", "ingest_world", "detect", "lift", "embed", "pretrain", "model"}
-    closures = snakemake(checkout, "--dry-run", "--quiet", "host", "--printshellcmds", "model")
-    assert "annotations" not in closures
+    assert "annotations" not in snakemake(checkout, "model", "--dry-run", "--printshellcmds")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +172,7 @@ def test_a_mistake_in_the_configuration_is_named(
     assert message in snakemake(checkout, "--dry-run", check=False)
 
 
-REAL = ("--configfile", "config/nuscenes.yaml", "results/nuscenes_zeroshot.json", "--dry-run")
+REAL = ("results/nuscenes_zeroshot.json", "--dry-run", "--configfile", "config/nuscenes.yaml")
 
 
 def test_real_data_needs_its_root(checkout: Path, tmp_path: Path) -> None:

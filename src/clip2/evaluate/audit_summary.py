@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from clip2.evaluate.console import console as standard_output
-from clip2.evaluate.metrics import DIGITS
 
 OTHER = "(other)"
 """Annotated things that are in none of the benchmark's classes."""
@@ -105,7 +104,7 @@ def _figures(sums: Mapping[str, float]) -> dict[str, int | float | None]:
 
 
 def _share(part: float, whole: int) -> float | None:
-    return round(part / whole, DIGITS) if whole else None
+    return round(part / whole, 6) if whole else None
 
 
 def print_audit(result: Mapping[str, Any], console: Console | None = None) -> None:

@@ -28,7 +28,7 @@ class PretrainSettings(Settings):
         "nothing / leave out of the text loss / drop the triplet / take the teacher's label",
     )
     balance: float = Field(
-        0.5, ge=0, le=1, description="labels are drawn with frequency^(1-balance): 0 as they come, 1 all equally often"
+        0.0, ge=0, le=1, description="labels are drawn with frequency^(1-balance): 0 as they come, 1 all equally often"
     )
 
     epochs: int = Field(50, ge=1, description="passes over the triplets (as many draws as there are triplets)")
@@ -47,8 +47,8 @@ class PretrainSettings(Settings):
     scale_min: float = Field(0.8, gt=0, description="smallest random scale")
     scale_max: float = Field(1.25, gt=0, description="largest random scale")
     jitter_m: float = Field(0.01, ge=0, description="standard deviation of the noise on coordinates, metres")
-    dropout: float = Field(0.5, ge=0, lt=1, description="largest share of points left out at random")
-    occlusion: float = Field(0.4, ge=0, lt=1, description="largest share of a crop's width that is hidden")
+    dropout: float = Field(0.2, ge=0, lt=1, description="largest share of points left out at random")
+    occlusion: float = Field(0.1, ge=0, lt=1, description="largest share of a crop's width that is hidden")
 
     seed: int = Field(0, ge=0, description="of weights, order and augmentation")
     checkpoint_seconds: float = Field(120.0, ge=0, description="time between checkpoints")

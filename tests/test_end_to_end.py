@@ -1,0 +1,167 @@
+"""The whole chain through Snakemake, on a tiny built-in world and on the real key frame; interrupted, and not."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from conftest import copy_checkout, snakemake
+
+from clip2.store.provenance import file_digest
+from clip2.store.tables import read_header
+
+TINY = {
+    "sources": {
+        "world": {
+            "world": {"train_scenes": 2, "val_scenes": 2, "key_frames": 2, "image_width": 512},
+            "nuscenes": {"train_shards": 2, "val_shards": 1},
+        }
+    },
+    "models": {"small": {"epochs": 2, "checkpoint_seconds": 0}},
+    "evaluation": {"zeroshot": {"bootstrap": 50}},
+}
+RESULT = "results/nuscenes_zeroshot.json"
+TARGETS = ("--configfile", "tiny.yaml", "--", RESULT, "results/audit.json")
+
+
+def tiny_checkout(folder: Path) -> Path:
+    copy_checkout(folder)
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout in which the tiny experiment ran without interruption."""
+    folder = tiny_checkout(tmp_path_factory.mktemp("whole") / "checkout")
+    snakemake(folder, *TARGETS)
+    return folder
+
+
+def numbers(folder: Path) -> dict:
+    """What of a result must repeat: everything but the versions it was made with."""
+    result = json.loads((folder / RESULT).read_text())
+    return {key: result[key] for key in ("n_objects", "skipped", "protocol", "methods")}
+
+
+@pytest.mark.slow
+def test_the_result_is_whole_and_says_what_it_is(finished: Path, repository: Path) -> None:
+    result = json.loads((finished / RESULT).read_text())
+    jsonschema.validate(result, json.loads((repository / "schemas" / "result.schema.json").read_text()))
+    assert result["dataset"] == "nuscenes"
+    assert result["source_kind"] == "built-in world"
+    assert set(result["methods"]) >= {"clip2", "pointclip", "teacher_2d", "chance"}
+    for method in result["methods"].values():
+        assert 0 <= method["class_mean_top1"] <= 1
+    counted = sum(c["n"] for c in result["methods"]["clip2"]["per_class"].values())
+    assert counted == result["n_objects"] > 50
+
+
+@pytest.mark.slow
+def test_every_box_is_accounted_for(finished: Path) -> None:
+    shards = sorted((finished / "results/world/triplets/tiny_owl.frustum").glob("*.parquet"))
+    assert len(shards) == 2
+    total = 0
+    for shard in shards:
+        counts = read_header(shard)["counts"]
+        lost = sum(n for reason, n in counts.items() if reason.startswith("lost_"))
+        assert counts["boxes"] == counts["triplets"] + lost
+        total += counts["triplets"]
+    assert total > 50
+
+
+@pytest.mark.slow
+def test_a_second_run_does_nothing_quickly(finished: Path) -> None:
+    start = time.monotonic()
+    assert "Nothing to be done" in snakemake(finished, *TARGETS)
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.slow
+def test_the_model_answers_in_words(finished: Path) -> None:
+    import clip2
+
+    model = clip2.load(next((finished / "results" / "models").iterdir()), device="cpu")
+    from clip2.store.ragged import RaggedReader
+
+    with RaggedReader(next((finished / "results" / "world" / "objects").glob("*.h5"))) as reader:
+        crops = [reader[i] for i in range(3)]
+    names = ["car", "tire", "plastic bag"]
+    assert model.encode_points(crops[0]).shape == model.encode_text(names)[0].shape
+    probabilities = model.classify(crops, names)
+    assert probabilities.shape == (3, 3)
+    assert probabilities.sum(1) == pytest.approx(1, abs=1e-5)
+
+
+def run_and_kill(folder: Path, stage: str) -> bool:
+    """Start the main job, kill -9 all of it half a second after a stage has begun; False if the job ended before."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "2", *TARGETS],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while process.poll() is None and not any((folder / "logs" / stage).glob("*.log")):
+        time.sleep(0.05)
+    if process.poll() is not None:
+        return False
+    time.sleep(0.5 if stage != "pretrain" else 6)  # past the imports, into the training loop
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return True
+
+
+@pytest.mark.slow
+def test_killed_at_any_stage_and_run_again_it_ends_in_the_same_result(finished: Path, tmp_path: Path) -> None:
+    folder = tiny_checkout(tmp_path / "checkout")
+    # The world's scenes take longest and have a test of their own (tests/test_world.py): start from finished tables.
+    shutil.copytree(finished / "results/world/raw", folder / "results/world/raw")
+    for stage in ("ingest", "detect", "lift", "embed", "pretrain", "zeroshot"):
+        shutil.rmtree(folder / "logs" / stage, ignore_errors=True)
+        assert run_and_kill(folder, stage), f"the job was over before {stage} could be killed"
+    snakemake(folder, *TARGETS)
+    for file in sorted((finished / "results/world/triplets").rglob("train-*")):
+        assert file_digest(file) == file_digest(folder / file.relative_to(finished)), file.name
+    assert numbers(folder) == numbers(finished)
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_real_key_frame_to_a_result(realdata: Path, tmp_path: Path) -> None:
+    """The chain on real files, with the small models: that it runs, not how well these models of another world do."""
+    folder = copy_checkout(tmp_path / "checkout")
+    split = "sample:fd8420396768425eabec9bdddf7e64b6"
+    overlay = {
+        "sources": {"nuscenes_offline": {"nuscenes": {"train": split, "val": split, "train_shards": 1}}},
+        "models": {"small": {"epochs": 1}},
+    }
+    (folder / "sample.yaml").write_text(yaml.safe_dump(overlay))
+    snakemake(
+        folder,
+        "--configfile",
+        "config/nuscenes_offline.yaml",
+        "sample.yaml",
+        "--config",
+        f"dataroot={realdata / 'nuscenes'}",
+        "--",
+        RESULT,
+        "results/audit.json",
+    )
+    result = json.loads((folder / RESULT).read_text())
+    assert result["source_kind"] == "real"
+    # 37 annotated boxes: 25 cars, 9 pedestrians, 3 cones; those within the official class ranges and with a point.
+    assert 20 < result["n_objects"] <= 37
+    assert result["n_objects"] + sum(result["skipped"].values()) == 37
+    assert {name for name, c in result["methods"]["clip2"]["per_class"].items() if c["n"]} <= {
+        "car",
+        "pedestrian",
+        "traffic_cone",
+    }
