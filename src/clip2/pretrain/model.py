@@ -10,9 +10,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from clip2.pretrain.device import mixed_precision, resolve_device
+from clip2.device import resolve_device
 from clip2.pretrain.encoder import PointEncoder
 from clip2.pretrain.modelfiles import read_model
+from clip2.pretrain.precision import mixed_precision
 from clip2.pretrain.sampling import sample_rows
 
 Floats = NDArray[np.float32]

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from clip2.device import resolve_device
 from clip2.errors import InputError
 from clip2.pretrain.data import TrainingSet
-from clip2.pretrain.device import resolve_device
 from clip2.pretrain.modelfiles import write_model
 from clip2.pretrain.pack import Shard, build_pack
 from clip2.pretrain.settings import PretrainSettings

@@ -19,9 +19,9 @@ from clip2.errors import InputError
 from clip2.pretrain.augment import augment
 from clip2.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from clip2.pretrain.data import TrainingSet, step_seed
-from clip2.pretrain.device import mixed_precision
 from clip2.pretrain.encoder import PointEncoder
 from clip2.pretrain.loss import ContrastiveLoss
+from clip2.pretrain.precision import mixed_precision
 from clip2.pretrain.presets import encoder_config
 from clip2.pretrain.settings import PretrainSettings
 
