@@ -300,8 +300,3 @@ def test_unreadable_results_are_named(tmp_path: Path) -> None:
     path.write_text('{"dataset": 3}')
     with pytest.raises(InputError, match="not a result file"):
         read_result(path)
-
-
-def test_schema_file_is_generated_from_the_model(repository: Path) -> None:
-    stored = json.loads((repository / "schemas" / "result.schema.json").read_text())
-    assert stored == Result.model_json_schema(), "run `clip2 schema`"
