@@ -10,11 +10,14 @@ import time
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 import yaml
 from conftest import copy_checkout, snakemake
 
+import clip2
 from clip2.store.provenance import file_digest
+from clip2.store.ragged import RaggedReader
 from clip2.store.tables import read_header
 
 TINY = {
@@ -85,15 +88,15 @@ def test_a_second_run_does_nothing_quickly(finished: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_model_answers_in_words(finished: Path) -> None:
-    import clip2
-
+def test_the_model_answers_in_words_from_any_folder(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     model = clip2.load(next((finished / "results" / "models").iterdir()), device="cpu")
-    from clip2.store.ragged import RaggedReader
-
     with RaggedReader(next((finished / "results" / "world" / "objects").glob("*.h5"))) as reader:
         crops = [reader[i] for i in range(3)]
-    names = ["car", "tire", "plastic bag"]
+    names = ["car", "a tire", "plastic bag"]
+    np.testing.assert_array_equal(model.encode_text(["a tire"]), model.encode_text(["tire"]))
     assert model.encode_points(crops[0]).shape == model.encode_text(names)[0].shape
     probabilities = model.classify(crops, names)
     assert probabilities.shape == (3, 3)

@@ -15,6 +15,8 @@ from clip2.scans.clouds import CloudError, load_points, read_cloud
 from clip2.scans.images import ImageError, read_image
 from clip2.scans.settings import NuscenesSettings
 from clip2.scans.shards import shard_names, shard_of
+from clip2.scans.world import stage as world
+from clip2.scans.world.settings import WorldSettings
 from clip2.store.provenance import file_digest
 from clip2.store.tables import iterate_rows, read_header
 
@@ -176,3 +178,23 @@ def test_broken_images(tmp_path: Path) -> None:
         with pytest.raises(ImageError) as error:
             read_image(path)
         assert error.value.reason == reason
+
+
+def test_sweeps_equal_the_devkits(tmp_path: Path) -> None:
+    """Earlier sweeps, ego motion compensated, against the devkit's own aggregation, on a small built-in world."""
+    world.run(tmp_path / "raw", WorldSettings(train_scenes=1, val_scenes=1, key_frames=2, image_width=64,
+                                              sweeps_per_key_frame=3))  # fmt: skip
+    settings = NuscenesSettings(n_sweeps=4, train_shards=1, val_shards=1)
+    nuscenes.run(tmp_path / "raw", tmp_path / "frames", "world", settings)
+    frames = list(iterate_rows(tmp_path / "frames" / f"{VAL}.parquet"))
+    assert [len(frame["clouds"]) for frame in frames] == [1] * 6 + [4] * 6  # a scene begins without a past
+    assert read_header(tmp_path / "frames" / f"{VAL}.parquet")["source_kind"] == "built-in world"
+    nusc = NuScenes("v1.0-trainval", str(tmp_path / "raw"), verbose=False)
+    sample = nusc.get("sample", frames[-1]["sample"])
+    expected, times = LidarPointCloud.from_file_multisweep(nusc, sample, "LIDAR_TOP", "LIDAR_TOP", nsweeps=4)
+    points = load_points(frames[-1]["clouds"], tmp_path / "raw", min_range=1.0)
+    assert expected.points.shape[1] == len(points) > 10_000
+    # The devkit goes through global coordinates in float64 matrices on float32 points.
+    np.testing.assert_allclose(np.sort(points[:, :3], axis=0), np.sort(expected.points[:3].T, axis=0), atol=1e-3)
+    lags = [cloud["time_lag_s"] for cloud in frames[-1]["clouds"]]
+    np.testing.assert_allclose(lags, np.unique(times), atol=1e-6)

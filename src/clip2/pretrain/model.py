@@ -1,5 +1,6 @@
 """A pretrained model, ready to use: ``clip2.load(folder)``."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from clip2.pretrain.sampling import sample_rows
 
 Floats = NDArray[np.float32]
 BATCH = 256
+ARTICLE = re.compile(r"^(a|an|the)\s+", re.IGNORECASE)
 
 
 class Clip2Model:
@@ -26,8 +28,11 @@ class Clip2Model:
     Vectors are float32 and of length one, so that a dot product is the cosine. D is the teacher's dimension.
     """
 
-    def __init__(self, encoder: PointEncoder, config: dict[str, Any], device: torch.device) -> None:
+    def __init__(
+        self, encoder: PointEncoder, config: dict[str, Any], device: torch.device, folder: Path | None = None
+    ) -> None:
         self.config = config
+        self._folder = folder
         self.device = device
         self._encoder = encoder.to(device)
         self._texts: dict[tuple[str, tuple[str, ...]], Tensor] = {}
@@ -58,10 +63,11 @@ class Clip2Model:
 
     def encode_text(self, texts: Sequence[str], templates: Sequence[str] | None = None) -> Floats:
         """Vectors of texts, (T, D): each the mean over prompt templates ("a photo of a {}."), by default those that
-        the model was trained with."""
+        the model was trained with. As they bring an article of their own, "a tire" means the same as "tire"."""
         if isinstance(texts, str):
             raise ValueError("texts must be a list of strings, not one string")
         wording = tuple(self.config["templates"] if templates is None else templates)
+        texts = [ARTICLE.sub("", text) for text in texts]
         new = [text for text in dict.fromkeys(texts) if (text, wording) not in self._texts]
         for text, vector in zip(new, self._teacher.encode_labels(new, wording) if new else [], strict=True):
             self._texts[text, wording] = vector.float().cpu()
@@ -87,7 +93,7 @@ class Clip2Model:
         from clip2.teach.teacher import load_teacher
 
         spec = self.config["teacher"]
-        return load_teacher(spec["model"], spec.get("pretrained"), str(self.device))
+        return load_teacher(_locate(spec["model"], self._folder), spec.get("pretrained"), str(self.device))
 
     @torch.inference_mode()
     def _encode(self, points: NDArray[np.floating], offsets: NDArray[np.integer]) -> Floats:
@@ -107,6 +113,12 @@ class Clip2Model:
         return torch.cat(parts).numpy()
 
 
+def _locate(teacher: str, folder: Path | None) -> str:
+    """A teacher's relative folder, from here or else from a folder above the model: that of the checkout it lies in."""
+    bases = [] if folder is None or Path(teacher).is_dir() else folder.resolve().parents
+    return next((str(base / teacher) for base in bases if (base / teacher).is_dir()), teacher)
+
+
 def load(folder: str | Path, device: str = "auto") -> Clip2Model:
     """Open a model folder, as the pretrain stage writes it.
 
@@ -118,7 +130,7 @@ def load(folder: str | Path, device: str = "auto") -> Clip2Model:
         InputError: files missing or unreadable, or no such device.
     """
     encoder, config = read_model(Path(folder))
-    return Clip2Model(encoder, config, resolve_device(device))
+    return Clip2Model(encoder, config, resolve_device(device), Path(folder))
 
 
 def encode_crops(model: Clip2Model, chunks: Iterable[tuple[NDArray[Any], NDArray[Any]]]) -> Floats:
