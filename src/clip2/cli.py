@@ -278,6 +278,9 @@ def main(argv: list[str] | None = None) -> None:
     """Entry point: 0 on success, 2 with one line on standard error for an :class:`InputError`."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
     arguments = build_parser().parse_args(argv)
+    # `snakemake --cores 8` on a machine with two: more threads than cores would only get in each other's way.
+    arguments.threads = max(1, min(arguments.threads, len(os.sched_getaffinity(0))))
+    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # read by torch, which is imported after this
     try:
         arguments.run(arguments)
     except InputError as error:
