@@ -63,11 +63,13 @@ class Clip2Model:
 
     def encode_text(self, texts: Sequence[str], templates: Sequence[str] | None = None) -> Floats:
         """Vectors of texts, (T, D): each the mean over prompt templates ("a photo of a {}."), by default those that
-        the model was trained with. As they bring an article of their own, "a tire" means the same as "tire"."""
+        the model was trained with. Those bring an article of their own, so there "a tire" means the same as "tire";
+        with ``templates=["{}"]`` a text is taken as it is."""
         if isinstance(texts, str):
             raise ValueError("texts must be a list of strings, not one string")
         wording = tuple(self.config["templates"] if templates is None else templates)
-        texts = [ARTICLE.sub("", text) for text in texts]
+        if templates is None:
+            texts = [ARTICLE.sub("", text) for text in texts]
         new = [text for text in dict.fromkeys(texts) if (text, wording) not in self._texts]
         for text, vector in zip(new, self._teacher.encode_labels(new, wording) if new else [], strict=True):
             self._texts[text, wording] = vector.float().cpu()
