@@ -2,8 +2,10 @@
 import fcntl
 import json
 import os
+import re
 import sys
 from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
@@ -18,7 +20,7 @@ bin_folder = (
     else f"{Path(sys.executable).parent}:"
 )
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH={Path(workflow.basedir) / 'src'} PATH={bin_folder}$PATH; "
+    f"set -euo pipefail; export PYTHONPATH={quote(str(Path(workflow.basedir) / 'src'))} PATH={quote(bin_folder)}$PATH; "
 )
 
 EXPERIMENT = config["experiment"]
@@ -29,7 +31,15 @@ PARTS = {
     "teacher": "teachers",
     "model": "models",
 }
+NAME = "[A-Za-z0-9_-]+"
 for part, section in PARTS.items():
+    for name in config[section]:
+        if not re.fullmatch(
+            NAME, name
+        ):  # it becomes part of file names, which dots separate
+            raise WorkflowError(
+                f"config: {section}.{name}: use letters, digits, _ and - only"
+            )
     if EXPERIMENT[part] not in config[section]:
         raise WorkflowError(
             f"config: experiment.{part} is {EXPERIMENT[part]!r}, but `{section}` has only: {', '.join(config[section])}"
@@ -37,8 +47,7 @@ for part, section in PARTS.items():
 
 
 wildcard_constraints:
-    **{part: "[A-Za-z0-9_-]+" for part in PARTS},
-    role="|".join(ROLES),
+    **{part: NAME for part in PARTS},
     shard=r"[a-z]+-\d+of\d+",
 
 

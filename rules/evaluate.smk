@@ -17,6 +17,7 @@ rule objects:
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime="2h",
+        gpu=0,
     params:
         root=lambda wildcards: data_root(wildcards.source),
         settings=settings_of("evaluation", "objects"),
@@ -77,6 +78,7 @@ rule audit:
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime="4h",
+        gpu=0,
     params:
         root=lambda wildcards: data_root(wildcards.source),
         settings=settings_of("evaluation", "audit"),

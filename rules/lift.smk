@@ -17,6 +17,7 @@ rule lift:
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime="4h",
+        gpu=0,
     params:
         root=lambda wildcards: data_root(wildcards.source),
         settings=lambda wildcards: settings_of("lifters", wildcards.lifter),

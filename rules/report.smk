@@ -15,6 +15,7 @@ rule report_result:
     resources:
         mem_mb=2000,
         runtime="10m",
+        gpu=0,
     shell:
         "python -m clip2 report-result --result {input.result} --out {output} > {log} 2>&1"
 
@@ -38,6 +39,7 @@ rule report_triplets:
     resources:
         mem_mb=2000,
         runtime="10m",
+        gpu=0,
     shell:
         "python -m clip2 report-triplets --triplets {input.triplets} --out {output} > {log} 2>&1"
 
@@ -61,6 +63,8 @@ for name, made in PUBLISHED.items():
             f"results/{name}",
         log:
             f"logs/publish/{name}.log",
+        benchmark:
+            f"results/benchmarks/publish/{name}.tsv"
         localrule: True
         conda:
             "../envs/clip2.yaml"
@@ -68,5 +72,6 @@ for name, made in PUBLISHED.items():
         resources:
             mem_mb=100,
             runtime="5m",
+            gpu=0,
         shell:
             "cp {input} {output}.part 2> {log} && mv {output}.part {output} 2>> {log}"

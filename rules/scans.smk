@@ -20,6 +20,7 @@ rule world:
     resources:
         mem_mb=4000,
         runtime="2h",
+        gpu=0,
     params:
         settings=lambda wildcards: settings_of("sources", wildcards.source, "world"),
     shell:
@@ -64,6 +65,7 @@ for source in config["sources"]:
         resources:
             mem_mb=lambda wildcards, attempt: 16000 * attempt,
             runtime="1h",
+            gpu=0,
         params:
             source=source,
             root=lambda wildcards, source=source: data_root(source),
@@ -98,6 +100,7 @@ for source in config["sources"]:
         resources:
             mem_mb=lambda wildcards, attempt: 16000 * attempt,
             runtime="1h",
+            gpu=0,
         params:
             source=source,
             root=lambda wildcards, source=source: data_root(source),

@@ -162,6 +162,7 @@ def test_human_boxes_are_no_input_of_mining(checkout: Path) -> None:
         (lambda config: config["detectors"]["tiny_owl"].update(treshold=0.1), "treshold"),
         (lambda config: config["experiment"].update(detector="none"), "experiment.detector is 'none'"),
         (lambda config: config.update(devise="cpu"), "devise"),
+        (lambda config: config["detectors"].update({"owl.v2": {}}), "detectors.owl.v2: use letters"),
         (lambda config: config["detectors"]["tiny_owl"].update(score_threshold="high"), "score_threshold"),
     ],
 )
