@@ -3,22 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from clip2.evaluate.settings import NUSCENES_CLASSES as DETECTION_NAMES
 from clip2.scans.world.inventory import CATALOGUE, CLASSES
 
 BACKGROUND = len(CLASSES)
 BACKGROUND_NAMES = ("background", "empty road", "building", "sky and buildings")
-DETECTION_NAMES = (
-    "car",
-    "truck",
-    "bus",
-    "trailer",
-    "construction_vehicle",
-    "pedestrian",
-    "motorcycle",
-    "bicycle",
-    "traffic_cone",
-    "barrier",
-)
 TEMPLATES = (
     "{}",
     "a {}",

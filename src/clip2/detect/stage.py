@@ -1,17 +1,14 @@
 """Stage `detect`: frames → 2D boxes with labels."""
 
 import logging
-import sys
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
+from clip2.console import progress
 from clip2.detect.detector import Found
 from clip2.detect.models import load_detector, model_files
 from clip2.detect.runner import Frame, detect_on_cpu, detect_on_gpu
@@ -29,7 +26,6 @@ from clip2.store.tables import iterate_rows, read_table, table_writer
 log = logging.getLogger(__name__)
 
 COLUMNS = ["frame_id", "image_path", "width", "height"]
-LOG_EVERY_S = 30.0
 
 
 def run(
@@ -66,7 +62,7 @@ def run(
         else:
             found = detect_on_gpu(rows, data_root, detector, settings.batch_size, threads, bad)
     with table_writer(out, DETECTIONS) as table:
-        for frame, proposed in _progress(found, n_frames):
+        for frame, proposed in progress(found, "images", n_frames):
             if not (np.isfinite(proposed.scores).all() and np.isfinite(proposed.boxes).all()):
                 raise InputError(
                     f"{settings.model}: gives scores or boxes that are not finite for {frame['image_path']}; "
@@ -99,16 +95,3 @@ def _stored(frames: Path, boxes: Path, vocabulary: Vocabulary) -> Iterator[tuple
     of_frame = read_boxes(boxes, image_of, vocabulary)
     for frame in iterate_rows(frames, COLUMNS):
         yield frame, of_frame.get(frame["frame_id"], EMPTY)
-
-
-def _progress(found: Iterable[tuple[Frame, Found]], total: int) -> Iterator[tuple[Frame, Found]]:
-    """A bar on a terminal, a line now and then in a log."""
-    if sys.stderr.isatty():
-        yield from track(found, "detect", total=total, console=Console(stderr=True))
-        return
-    start = last = time.monotonic()
-    for number, item in enumerate(found, 1):
-        yield item
-        if (now := time.monotonic()) - last > LOG_EVERY_S:
-            log.info("%d of %d images, %.1f a second", number, total, number / (now - start))
-            last = now

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.audit_summary import Tally, Thing, print_audit
 from clip2.evaluate.boxes import BoxSearch
-from clip2.evaluate.console import progress
 from clip2.evaluate.queries import Shards
 from clip2.evaluate.settings import AuditSettings
 from clip2.geometry import in_image, points_in_oriented_box, project_points

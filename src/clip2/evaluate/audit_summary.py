@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from clip2.evaluate.console import console as standard_output
+from clip2.console import console as standard_output
 
 OTHER = "(other)"
 """Annotated things that are in none of the benchmark's classes."""

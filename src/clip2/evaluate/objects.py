@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clip2.console import progress
 from clip2.evaluate.boxes import BoxSearch, annotation_corners
 from clip2.evaluate.settings import ObjectsSettings
 from clip2.geometry import project_box
@@ -19,7 +20,7 @@ from clip2.store.bad_frames import BadFrames
 from clip2.store.provenance import provenance
 from clip2.store.ragged import ragged_writer
 from clip2.store.schemas import OBJECTS
-from clip2.store.tables import iterate_rows, read_header, table_writer
+from clip2.store.tables import iterate_rows, read_header, read_table, table_writer
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +43,9 @@ def run(
     n_annotations = sum(map(len, asked.values())) + skipped.total()
     bad = BadFrames(settings.max_bad_share)
     n_frames, clouds_used = 0, 0
+    rows = progress(iterate_rows(frames), "frames", read_table(frames, columns=[]).num_rows)
     with ragged_writer(out_points) as points_writer, table_writer(out, OBJECTS) as table:
-        for sample, group in groupby(iterate_rows(frames), key=lambda frame: frame["sample"]):
+        for sample, group in groupby(rows, key=lambda frame: frame["sample"]):
             views = list(group)
             n_frames += len(views)
             boxes = asked.pop(sample, [])

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate import pointclip
-from clip2.evaluate.console import progress
 from clip2.evaluate.methods import Scorer, clip2_scorer, pointclip_scorer, teacher_2d_scorer
 from clip2.evaluate.metrics import DIGITS, chance_metrics, class_mean, confusion_counts, recognition_metrics
 from clip2.evaluate.queries import Batch, Shards, batches, common_header

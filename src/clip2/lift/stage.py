@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from clip2.console import progress
 from clip2.errors import InputError
 from clip2.lift import lift_boxes
 from clip2.lift.settings import LiftSettings
@@ -18,7 +19,7 @@ from clip2.store.bad_frames import BadFrames
 from clip2.store.provenance import provenance
 from clip2.store.ragged import RaggedWriter, ragged_writer
 from clip2.store.schemas import TRIPLETS
-from clip2.store.tables import TableWriter, iterate_rows, read_header, table_writer
+from clip2.store.tables import TableWriter, iterate_rows, read_header, read_table, table_writer
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +41,10 @@ def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: 
     counts: Counter[str] = Counter(boxes=sum(map(len, boxes.values())))
     bad = BadFrames(settings.max_bad_share)
     n_frames = 0
+    rows = progress(iterate_rows(frames), "frames", read_table(frames, columns=[]).num_rows)
     with ragged_writer(out_points) as points_writer, table_writer(out, TRIPLETS) as table:
         # Frames of one sample stand together and share their points: read them once.
-        for _, group in groupby(iterate_rows(frames), key=lambda frame: frame["clouds"]):
+        for _, group in groupby(rows, key=lambda frame: frame["clouds"]):
             points: Cloud | None = None
             for frame in group:
                 n_frames += 1

@@ -4,17 +4,14 @@ import copy
 import json
 import logging
 import math
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 
+from clip2.console import progress
 from clip2.errors import InputError
 from clip2.pretrain.augment import augment
 from clip2.pretrain.checkpoint import load_checkpoint, save_checkpoint
@@ -58,7 +55,7 @@ def train(data: TrainingSet, settings: PretrainSettings, folder: Path, digest: s
     last_saved = started = time.monotonic()
     order: Tensor | None = None
     with (folder / LOG_NAME).open("a", encoding="utf-8", buffering=1) as log_file:
-        for step in _with_progress(range(first, total), total):
+        for step in progress(range(first, total), "steps", total, done=first):
             tick = time.monotonic()
             epoch, position = divmod(step, steps_per_epoch)
             if order is None or position == 0:
@@ -148,17 +145,3 @@ def _resume(parts: dict[str, Any], folder: Path, digest: str, device: torch.devi
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[:step] if path.exists() else []
     path.write_text("".join(lines), encoding="utf-8")
     return step
-
-
-def _with_progress(steps: range, total: int) -> Iterator[int]:
-    """The steps, with a bar on a terminal and about twenty lines in a log file."""
-    if sys.stderr.isatty():
-        yield from track(
-            steps, "training", total=total, completed=steps.start, console=Console(stderr=True), transient=True
-        )
-        return
-    every = max(total // 20, 1)
-    for step in steps:
-        if step % every == 0:
-            log.info("step %d of %d", step, total)
-        yield step

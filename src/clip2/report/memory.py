@@ -9,8 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from clip2.console import console as standard_output
 from clip2.errors import InputError
-from clip2.evaluate.console import console as standard_output
 
 
 @dataclass

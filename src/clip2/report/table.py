@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from clip2.evaluate.console import console as standard_output
+from clip2.console import console as standard_output
 from clip2.evaluate.result import MethodScore, Result, read_result
 
 WIDE = 160
