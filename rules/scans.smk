@@ -35,7 +35,7 @@ for source in config["sources"]:
         name:
             f"ingest_{source}"
         input:
-            code=source_closure("clip2.scans.nuscenes"),
+            code=source_closure("clip2.scans.nuscenes.frames"),
             tables=lambda wildcards, source=source: [
                 raw_table(source, name)
                 for name in (
@@ -78,7 +78,7 @@ for source in config["sources"]:
         name:
             f"annotations_{source}"
         input:
-            code=source_closure("clip2.scans.nuscenes_annotations"),
+            code=source_closure("clip2.scans.nuscenes.annotations"),
             tables=lambda wildcards, source=source: [
                 raw_table(source, name) for name in NUSCENES_TABLES
             ],

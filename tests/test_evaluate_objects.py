@@ -77,7 +77,13 @@ def write_scene(root: Path, boxes: list[Row], points: np.ndarray) -> tuple[Path,
     cloud[:, :3] = points
     cloud[:, 3] = np.arange(len(points))
     cloud.tofile(root / "cloud.bin")
-    reference = {"path": "cloud.bin", "format": "float32x4", "T_points_from_cloud": EYE, "time_lag_s": 0.0}
+    reference = {
+        "path": "cloud.bin",
+        "format": "float32x4",
+        "T_points_from_cloud": EYE,
+        "time_lag_s": 0.0,
+        "depth": None,
+    }
     frames = []
     for camera, yaw in CAMERAS.items():
         image = np.empty((HEIGHT, WIDTH, 3), np.uint8)

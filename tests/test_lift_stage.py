@@ -41,6 +41,7 @@ def shard(tmp_path: Path) -> Path:
             "format": "nuscenes-pcd-bin",
             "T_points_from_cloud": np.eye(4).ravel(),
             "time_lag_s": 0.0,
+            "depth": None,
         }
         frames.append(
             {

@@ -10,10 +10,11 @@ from nuscenes.utils.data_classes import LidarPointCloud
 
 from clip2.errors import InputError
 from clip2.geometry import in_image, points_in_oriented_box, project_points
-from clip2.scans import nuscenes, nuscenes_annotations
 from clip2.scans.clouds import CloudError, load_points, read_cloud
 from clip2.scans.images import ImageError, read_image
-from clip2.scans.settings import NuscenesSettings
+from clip2.scans.nuscenes import annotations as nuscenes_annotations
+from clip2.scans.nuscenes import frames as nuscenes_frames
+from clip2.scans.nuscenes.settings import NuscenesSettings
 from clip2.scans.shards import shard_names, shard_of
 from clip2.scans.world import stage as world
 from clip2.scans.world.settings import WorldSettings
@@ -29,7 +30,7 @@ VAL = shard_names("val", 1)[0]
 def ingested(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Data root and folder of the ingested real key frame."""
     root, out = realdata / "nuscenes", tmp_path_factory.mktemp("nuscenes")
-    nuscenes.run(root, out / "frames", "real", SETTINGS)
+    nuscenes_frames.run(root, out / "frames", "real", SETTINGS)
     nuscenes_annotations.run(root, out / "annotations", "real", SETTINGS)
     return root, out
 
@@ -100,7 +101,7 @@ def test_header_and_bytes(realdata: Path, ingested: tuple[Path, Path], tmp_path:
     assert header["source_kind"] == "real"
     assert header["axes"]["up"] == "z"
     assert header["counts"] == {"samples": 1, "frames": 6, "recordings_missing": 0}
-    nuscenes.run(realdata / "nuscenes", tmp_path, "real", SETTINGS)
+    nuscenes_frames.run(realdata / "nuscenes", tmp_path, "real", SETTINGS)
     assert file_digest(tmp_path / f"{VAL}.parquet") == file_digest(out / "frames" / f"{VAL}.parquet")
 
 
@@ -122,12 +123,12 @@ def test_every_scene_is_in_exactly_one_shard(ingested: tuple[Path, Path]) -> Non
 )
 def test_wrong_options_say_what_to_do(realdata: Path, tmp_path: Path, change: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        nuscenes.run(realdata / "nuscenes", tmp_path, "real", SETTINGS.model_copy(update=change))
+        nuscenes_frames.run(realdata / "nuscenes", tmp_path, "real", SETTINGS.model_copy(update=change))
 
 
 def test_missing_root_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such folder.*dataroot"):
-        nuscenes.run(tmp_path / "nowhere", tmp_path, "real", SETTINGS)
+        nuscenes_frames.run(tmp_path / "nowhere", tmp_path, "real", SETTINGS)
 
 
 def test_shards_do_not_depend_on_anything_but_the_scene() -> None:
@@ -185,7 +186,7 @@ def test_sweeps_equal_the_devkits(tmp_path: Path) -> None:
     world.run(tmp_path / "raw", WorldSettings(train_scenes=1, val_scenes=1, key_frames=2, image_width=64,
                                               sweeps_per_key_frame=3))  # fmt: skip
     settings = NuscenesSettings(n_sweeps=4, train_shards=1, val_shards=1)
-    nuscenes.run(tmp_path / "raw", tmp_path / "frames", "world", settings)
+    nuscenes_frames.run(tmp_path / "raw", tmp_path / "frames", "world", settings)
     frames = list(iterate_rows(tmp_path / "frames" / f"{VAL}.parquet"))
     assert [len(frame["clouds"]) for frame in frames] == [1] * 6 + [4] * 6  # a scene begins without a past
     assert read_header(tmp_path / "frames" / f"{VAL}.parquet")["source_kind"] == "built-in world"

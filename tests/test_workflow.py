@@ -134,7 +134,7 @@ def test_an_evaluation_setting_runs_the_evaluation(checkout: Path) -> None:
 
 
 def test_an_edit_of_how_human_boxes_are_read_leaves_mining_alone(checkout: Path) -> None:
-    append(checkout / "src/clip2/scans/nuscenes_annotations.py", "\n# edited\n")
+    append(checkout / "src/clip2/scans/nuscenes/annotations.py", "\n# edited\n")
     jobs = set(planned(checkout))
     assert not jobs & {"detect", "lift", "embed", "pretrain", "ingest_world"}
     assert {"annotations_world", "objects", "zeroshot", "audit"} <= jobs

@@ -12,6 +12,7 @@ from PIL import Image
 
 from clip2.errors import InputError
 from clip2.geometry import points_in_box
+from clip2.scans.marker import MARKER
 from clip2.scans.world import rig, stage
 from clip2.scans.world.image_hits import trace_image
 from clip2.scans.world.inventory import CATALOGUE, CLASSES
@@ -48,7 +49,7 @@ def tree(root: Path) -> dict[str, bytes]:
 
 
 def test_the_devkit_opens_it_and_the_marker_says_what_it_is(world: Path, nusc: Any) -> None:
-    assert "not nuScenes" in (world / stage.MARKER).read_text()
+    assert "not nuScenes" in (world / MARKER).read_text()
     assert len(nusc.scene) == 2
     assert len(nusc.sample) == 4
     assert len(nusc.sample_data) == 2 * (2 * 6 + 4)

@@ -73,13 +73,13 @@ def _world(a: Arguments) -> None:
 
 
 def _ingest(a: Arguments) -> None:
-    from clip2.scans.nuscenes import run
+    from clip2.scans.nuscenes.frames import run
 
     run(a.root, a.out, a.source, parse_settings(a))
 
 
 def _annotations(a: Arguments) -> None:
-    from clip2.scans.nuscenes_annotations import run
+    from clip2.scans.nuscenes.annotations import run
 
     run(a.root, a.out, a.source, parse_settings(a))
 
@@ -177,7 +177,7 @@ def build_parser() -> argparse.ArgumentParser:
     from clip2.evaluate.settings import AuditSettings, ObjectsSettings, ZeroshotSettings
     from clip2.lift.settings import LiftSettings
     from clip2.pretrain.settings import PretrainSettings
-    from clip2.scans.settings import NuscenesSettings
+    from clip2.scans.nuscenes.settings import NuscenesSettings
     from clip2.scans.world.settings import WorldSettings
     from clip2.teach.settings import TeachSettings
 

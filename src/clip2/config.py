@@ -13,7 +13,7 @@ from clip2.detect.settings import DetectSettings
 from clip2.evaluate.settings import AuditSettings, ObjectsSettings, ZeroshotSettings
 from clip2.lift.settings import LiftSettings
 from clip2.pretrain.settings import PretrainSettings
-from clip2.scans.settings import NuscenesSettings
+from clip2.scans.nuscenes.settings import NuscenesSettings
 from clip2.scans.world.settings import WorldSettings
 from clip2.store.settings import Settings
 from clip2.teach.settings import TeachSettings

@@ -1,48 +1,44 @@
-"""Point cloud files → (N, 4) float32 x y z intensity, metres, in the frame of the points."""
+"""Point cloud files and depth images → (N, 4) float32 x y z intensity, metres, in the frame of the points."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Cloud = NDArray[np.float32]
-
-
-class CloudError(Exception):
-    """A cloud file that cannot be used; ``reason`` is a short fixed word for the counts."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+from clip2.scans.depth import Cloud, CloudError, depth_cloud
+from clip2.scans.files import read_bytes
 
 
 def _raw_float32(path: Path, columns: int) -> Cloud:
     """A headerless file of little-endian float32 rows, x y z intensity first."""
-    size = path.stat().st_size
-    if size == 0 or size % (4 * columns):
+    data = read_bytes(path)
+    if not data or len(data) % (4 * columns):
         raise CloudError(
-            "cloud_truncated", f"{path}: {size} bytes is not a whole number of {columns}×float32 points; copy it again"
+            "cloud_truncated",
+            f"{path}: {len(data)} bytes is not a whole number of {columns}×float32 points; copy it again",
         )
-    return np.fromfile(path, "<f4").reshape(-1, columns)[:, :4]
+    return np.frombuffer(data, "<f4").reshape(-1, columns)[:, :4]
 
 
 READERS: dict[str, Callable[[Path], Cloud]] = {
     "nuscenes-pcd-bin": lambda path: _raw_float32(path, 5),  # x y z intensity ring
     "float32x4": lambda path: _raw_float32(path, 4),  # x y z intensity: KITTI, ONCE
 }
-"""Format name in a frame's ``clouds`` → reader."""
+"""Format name in a frame's ``clouds`` → reader; depth images: ``clip2.scans.depth.READERS``."""
 
 
-def read_cloud(path: Path, format: str) -> Cloud:
-    """Read one cloud file; rows that are not finite are left out.
+def read_cloud(path: Path, format: str, depth: Mapping[str, Any] | None = None) -> Cloud:
+    """Read one cloud file or depth image; rows that are not finite are left out.
+
+    Args:
+        depth: for a depth image, its calibration (store.schemas.DEPTH); the cloud is in the depth camera's frame then.
 
     Raises:
         CloudError: missing, truncated or empty.
     """
     try:
-        cloud = READERS[format](path)
+        cloud = READERS[format](path) if depth is None else depth_cloud(path, format, depth)
     except FileNotFoundError:
         raise CloudError("cloud_missing", f"{path}: no such point cloud; check the data root") from None
     finite = np.isfinite(cloud).all(1)
@@ -64,11 +60,15 @@ def load_points(clouds: list[Mapping[str, Any]], data_root: Path, min_range: flo
     """
     parts = []
     for cloud in clouds:
-        points = read_cloud(data_root / cloud["path"], cloud["format"])
+        points = read_cloud(data_root / cloud["path"], cloud["format"], cloud.get("depth"))
         T = np.asarray(cloud["T_points_from_cloud"], np.float64).reshape(4, 4)
         if not np.array_equal(T, np.eye(4)):
-            points = points[~(np.abs(points[:, :2]) < min_range).all(1)]
+            if cloud.get("depth") is None:
+                points = points[~(np.abs(points[:, :2]) < min_range).all(1)]
             moved = points[:, :3].astype(np.float64) @ T[:3, :3].T + T[:3, 3]
             points = np.column_stack([moved.astype(np.float32), points[:, 3]])
         parts.append(points)
     return np.concatenate(parts)
+
+
+__all__ = ["Cloud", "CloudError", "load_points", "read_cloud"]

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from clip2.scans.files import read_bytes
+
 
 class ImageError(Exception):
     """An image that cannot be used; ``reason`` is a short fixed word for the counts."""
@@ -24,9 +26,10 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
     Raises:
         ImageError: missing, unreadable or of another size.
     """
-    if not path.is_file():
-        raise ImageError("image_missing", f"{path}: no such image; check the data root")
-    data = np.fromfile(path, np.uint8)
+    try:
+        data = np.frombuffer(read_bytes(path), np.uint8)
+    except FileNotFoundError:
+        raise ImageError("image_missing", f"{path}: no such image; check the data root") from None
     if _cut_short(data):
         raise ImageError("image_unreadable", f"{path}: the JPEG ends too early ({len(data)} bytes); copy it again")
     image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None

@@ -5,12 +5,23 @@ import pyarrow as pa
 MATRIX4 = pa.list_(pa.float64(), 16)
 BOX2D = pa.list_(pa.float32(), 4)
 
+DEPTH = pa.struct(
+    [
+        pa.field("K", pa.list_(pa.float64()), nullable=False),  # nine numbers: the depth camera's intrinsics, pixels
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("metres_per_unit", pa.float64(), nullable=False),
+    ]
+)
+
 CLOUD = pa.struct(
     [
-        pa.field("path", pa.string(), nullable=False),  # relative to the data root
+        # Relative to the data root; `FILE#OFFSET+SIZE` is a range of bytes in a larger file (scans.files).
+        pa.field("path", pa.string(), nullable=False),
         pa.field("format", pa.string(), nullable=False),  # a name that scans.clouds.read_cloud knows
         pa.field("T_points_from_cloud", MATRIX4, nullable=False),  # identity for the key frame's own cloud
         pa.field("time_lag_s", pa.float32(), nullable=False),  # seconds before the key frame's cloud
+        pa.field("depth", DEPTH),  # of a depth image, whose cloud is in the depth camera's frame (right, down, forward)
     ]
 )
 
@@ -21,7 +32,7 @@ FRAMES = pa.schema(
         ("sample", pa.string()),
         ("camera", pa.string()),
         ("timestamp_us", pa.int64()),
-        ("image_path", pa.string()),  # relative to the data root
+        ("image_path", pa.string()),  # relative to the data root; may be a range of bytes, as a cloud's path
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("K", pa.list_(pa.float64(), 9)),

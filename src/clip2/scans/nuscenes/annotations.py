@@ -1,6 +1,5 @@
 """Stage `annotations` for nuScenes: the human 3D boxes, for evaluation only, in files that no mining stage reads."""
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,9 @@ from nuscenes.eval.detection.utils import category_to_detection_name
 from nuscenes.nuscenes import NuScenes
 
 from clip2.geometry import invert, points_in_oriented_box
-from clip2.scans.nuscenes_tables import (
+from clip2.scans.marker import source_kind
+from clip2.scans.nuscenes.settings import NuscenesSettings
+from clip2.scans.nuscenes.tables import (
     AXES,
     LIDAR,
     Record,
@@ -17,15 +18,10 @@ from clip2.scans.nuscenes_tables import (
     open_nuscenes,
     pose_matrix,
     samples_by_shard,
-    source_kind,
 )
-from clip2.scans.settings import NuscenesSettings
 from clip2.scans.shards import ROLES
+from clip2.scans.tables import write_shard
 from clip2.store.provenance import provenance
-from clip2.store.schemas import ANNOTATIONS
-from clip2.store.tables import table_writer
-
-log = logging.getLogger(__name__)
 
 BICYCLE_RACK = "static_object.bicycle_rack"
 TABLES = (
@@ -50,25 +46,21 @@ def run(root: Path, out: Path, source: str, settings: NuscenesSettings) -> None:
         {name: root / settings.version / f"{name}.json" for name in TABLES},
         ("nuscenes-devkit", "pyquaternion"),
     )
+    facts = {
+        "source": source,
+        "source_kind": source_kind(root),
+        "dataset": "nuscenes",
+        "sensor": "lidar",
+        "axes": AXES,
+    }
     for role in ROLES:
+        split = {"split": getattr(settings, role)}
         for shard, samples in samples_by_shard(nusc, settings, role).items():
-            with table_writer(out / f"{shard}.parquet", ANNOTATIONS) as table:
-                for sample in samples:
-                    if LIDAR in sample["data"]:
-                        for row in _annotations(nusc, sample):
-                            table.append(row)
-                table.header = {
-                    "kind": "annotations",
-                    "source": source,
-                    "source_kind": source_kind(root),
-                    "dataset": "nuscenes",
-                    "split": getattr(settings, role),
-                    "units": "metres",
-                    "axes": AXES,
-                    "counts": {"samples": len(samples), "annotations": table.n_rows},
-                    "provenance": made_by,
-                }
-            log.info("%s: %d samples, %d annotations", shard, len(samples), table.n_rows)
+            recorded = [sample for sample in samples if LIDAR in sample["data"]]
+            rows = (row for sample in recorded for row in _annotations(nusc, sample))
+            write_shard(
+                out / f"{shard}.parquet", "annotations", rows, facts | split, made_by, {"samples": len(samples)}
+            )
 
 
 def _annotations(nusc: NuScenes, sample: Record) -> Iterator[Record]:

@@ -1,6 +1,6 @@
-"""Stage `ingest` for nuScenes: tables → frames. Human annotations are read elsewhere (nuscenes_annotations)."""
+"""Stage `ingest` for nuScenes: tables → frames. Human annotations are read elsewhere (nuscenes.annotations)."""
 
-import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,22 +8,19 @@ import numpy as np
 from nuscenes.nuscenes import NuScenes
 
 from clip2.geometry import invert
-from clip2.scans.nuscenes_tables import (
+from clip2.scans.marker import source_kind
+from clip2.scans.nuscenes.settings import NuscenesSettings
+from clip2.scans.nuscenes.tables import (
     AXES,
     LIDAR,
     Record,
     T_global_from_sensor,
     open_nuscenes,
     samples_by_shard,
-    source_kind,
 )
-from clip2.scans.settings import NuscenesSettings
 from clip2.scans.shards import ROLES
+from clip2.scans.tables import write_shard
 from clip2.store.provenance import provenance
-from clip2.store.schemas import FRAMES
-from clip2.store.tables import table_writer
-
-log = logging.getLogger(__name__)
 
 CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
 TABLES = ("scene", "sample", "sample_data", "calibrated_sensor", "ego_pose", "sensor")
@@ -44,30 +41,27 @@ def run(root: Path, out: Path, source: str, settings: NuscenesSettings) -> None:
         {name: root / settings.version / f"{name}.json" for name in TABLES},
         ("nuscenes-devkit", "pyquaternion"),
     )
+    facts = {
+        "source": source,
+        "source_kind": source_kind(root),
+        "dataset": "nuscenes",
+        "sensor": "lidar",
+        "axes": AXES,
+    }
     for role in ROLES:
+        split = {"split": getattr(settings, role)}
         for shard, samples in samples_by_shard(nusc, settings, role).items():
-            with table_writer(out / f"{shard}.parquet", FRAMES) as table:
-                missing = 0
-                for sample in samples:
-                    if LIDAR not in sample["data"]:
-                        missing += len(CAMERAS)
-                        continue
-                    for frame in _frames(nusc, sample, settings.n_sweeps):
-                        table.append(frame)
-                    missing += sum(camera not in sample["data"] for camera in CAMERAS)
-                table.header = {
-                    "kind": "frames",
-                    "source": source,
-                    "source_kind": source_kind(root),
-                    "dataset": "nuscenes",
-                    "split": getattr(settings, role),
-                    "sensor": "lidar",
-                    "units": "metres",
-                    "axes": AXES,
-                    "counts": {"samples": len(samples), "frames": table.n_rows, "recordings_missing": missing},
-                    "provenance": made_by,
-                }
-            log.info("%s: %d samples, %d frames", shard, len(samples), table.n_rows)
+            counts = Counter(samples=len(samples), recordings_missing=0)
+            rows = _rows(nusc, samples, settings.n_sweeps, counts)
+            write_shard(out / f"{shard}.parquet", "frames", rows, facts | split, made_by, counts)
+
+
+def _rows(nusc: NuScenes, samples: list[Record], n_sweeps: int, counts: Counter[str]) -> Iterator[Record]:
+    for sample in samples:
+        missing = sum(camera not in sample["data"] for camera in CAMERAS) if LIDAR in sample["data"] else len(CAMERAS)
+        counts["recordings_missing"] += missing
+        if LIDAR in sample["data"]:
+            yield from _frames(nusc, sample, n_sweeps)
 
 
 def _frames(nusc: NuScenes, sample: Record, n_sweeps: int) -> Iterator[Record]:
@@ -110,6 +104,7 @@ def _clouds(nusc: NuScenes, lidar: Record, T_points_from_global: np.ndarray, n_s
                 "format": "nuscenes-pcd-bin",
                 "T_points_from_cloud": T.ravel().tolist(),
                 "time_lag_s": 1e-6 * (lidar["timestamp"] - sweep["timestamp"]),
+                "depth": None,
             }
         )
         if len(clouds) == n_sweeps or not sweep["prev"]:

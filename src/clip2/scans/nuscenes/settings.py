@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from clip2.store.settings import Settings
+from clip2.scans.splits import SplitSettings
 
 SPLIT_HELP = (
     "an official split (train, val, test, mini_train, mini_val), `all`, `scene:NAME` or `sample:TOKEN`; "
@@ -10,7 +10,7 @@ SPLIT_HELP = (
 )
 
 
-class NuscenesSettings(Settings):
+class NuscenesSettings(SplitSettings):
     """What of a nuScenes data set is used, and as what."""
 
     version: str = Field("v1.0-trainval", description="name of the table folder under the data root")

@@ -12,13 +12,11 @@ from pyquaternion import Quaternion
 
 from clip2.errors import InputError
 from clip2.geometry import rigid
-from clip2.scans.settings import SPLIT_HELP, NuscenesSettings
+from clip2.scans.nuscenes.settings import SPLIT_HELP, NuscenesSettings
 from clip2.scans.shards import shard_names, shard_of
 
 LIDAR = "LIDAR_TOP"
 AXES = {"points": f"{LIDAR}: x right, y forward, z up", "up": "z"}
-MARKER = "BUILT_IN_WORLD"
-"""A file of this name at the data root says that the data set is procedurally generated."""
 
 Record = dict[str, Any]
 
@@ -36,11 +34,6 @@ def open_nuscenes(root: Path, version: str) -> NuScenes:
         raise InputError(f"{root / version}: table {Path(error.filename).name} is missing; unpack it again") from None
     except ValueError as error:  # a JSON table cut short
         raise InputError(f"{root / version}: a table is not readable ({error}); unpack it again") from None
-
-
-def source_kind(root: Path) -> str:
-    """ "real", or "built-in world" where the marker file says so."""
-    return "built-in world" if (root / MARKER).exists() else "real"
 
 
 def pose_matrix(record: Record) -> NDArray[np.float64]:
@@ -81,7 +74,7 @@ def samples_by_shard(nusc: NuScenes, settings: NuscenesSettings, role: str) -> d
         InputError: the split option is unknown or names nothing in this data set.
     """
     split = getattr(settings, role)
-    n_shards = {"train": settings.train_shards, "val": settings.val_shards}
+    n_shards = settings.n_shards
     scenes, tokens = _scene_filter(nusc, split)
     shards: dict[str, list[Record]] = {name: [] for name in shard_names(role, n_shards[role])}
     for scene in sorted(nusc.scene, key=lambda scene: str(scene["name"])):

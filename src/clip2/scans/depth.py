@@ -1,0 +1,88 @@
+"""Depth images → points in the depth camera's frame (x right, y down, z forward), metres."""
+
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clip2.scans.files import read_bytes
+
+Cloud = NDArray[np.float32]
+Depth = NDArray[np.uint16]
+
+
+class CloudError(Exception):
+    """A cloud file that cannot be used; ``reason`` is a short fixed word for the counts."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def _png(path: Path, data: bytes, _: Mapping[str, Any]) -> Depth:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if image is None or image.dtype != np.uint16 or image.ndim != 2:
+        raise CloudError("depth_unreadable", f"{path}: not a 16-bit one-channel PNG; copy it again")
+    return np.asarray(image, np.uint16)
+
+
+def _png_rotated(path: Path, data: bytes, depth: Mapping[str, Any]) -> Depth:
+    """SUN RGB-D stores its depths rotated left by three bits (``read3dPoints.m`` of its toolbox)."""
+    image = _png(path, data, depth)
+    return (image >> np.uint16(3)) | (image << np.uint16(13))
+
+
+def _zlib(path: Path, data: bytes, depth: Mapping[str, Any]) -> Depth:
+    try:
+        plain = zlib.decompress(data)
+    except zlib.error as error:
+        raise CloudError("depth_unreadable", f"{path}: the compressed depth is damaged ({error})") from None
+    if len(plain) != 2 * depth["width"] * depth["height"]:
+        raise CloudError("depth_size", f"{path}: {len(plain)} bytes, not {depth['width']}×{depth['height']} uint16")
+    return np.frombuffer(plain, "<u2").reshape(depth["height"], depth["width"])
+
+
+READERS: dict[str, Callable[[Path, bytes, Mapping[str, Any]], Depth]] = {
+    "depth-png": _png,
+    "depth-png-sunrgbd": _png_rotated,
+    "depth-zlib": _zlib,  # ScanNet's .sens
+}
+"""Format name in a frame's ``clouds`` → reader of raw depth units, 0 where there is none."""
+MAX_DEPTH = 8.0
+"""Metres; what lies farther is noise of indoor depth cameras (SUN RGB-D's own toolbox cuts there too)."""
+
+
+def read_depth(path: Path, format: str, depth: Mapping[str, Any]) -> NDArray[np.float32]:
+    """A depth image as (H, W) metres, 0 where nothing was measured.
+
+    Args:
+        depth: its calibration, store.schemas.DEPTH.
+
+    Raises:
+        CloudError: unreadable, or of another size than its calibration.
+        FileNotFoundError: no such file.
+    """
+    raw = READERS[format](path, read_bytes(path), depth)
+    if raw.shape != (depth["height"], depth["width"]):
+        raise CloudError(
+            "depth_size",
+            f"{path}: is {raw.shape[1]}×{raw.shape[0]}, its calibration is for {depth['width']}×{depth['height']}",
+        )
+    metres = raw.astype(np.float32) * np.float32(depth["metres_per_unit"])
+    metres[metres > MAX_DEPTH] = 0
+    return metres
+
+
+def depth_cloud(path: Path, format: str, depth: Mapping[str, Any]) -> Cloud:
+    """The points of a depth image, row by row: (N, 4) float32 x y z 0 in the depth camera's frame, metres."""
+    metres = read_depth(path, format, depth)
+    v, u = np.nonzero(metres)
+    z = metres[v, u]
+    K = np.reshape(depth["K"], (3, 3))
+    x = (u - K[0, 2]) / K[0, 0] * z
+    y = (v - K[1, 2]) / K[1, 1] * z
+    return np.stack([x, y, z, np.zeros_like(z)], axis=1).astype(np.float32)

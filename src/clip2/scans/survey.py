@@ -1,0 +1,67 @@
+"""What of a data set is there: the answer of ``clip2 check``, before any work starts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from clip2.console import console as standard_output
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that the data set should hold: how many were looked for, how many found, and the first that is not."""
+
+    name: str
+    found: int
+    wanted: int
+    first_missing: str | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that is known of a data set on disk.
+
+    Attributes:
+        dataset: name of the data set.
+        items: what it should hold.
+        used: role ("train", "val") → how many frames (or objects) will be used.
+        remarks: what looks wrong, with what to do about it.
+        fatal: what makes it unusable, with what to do about it; empty when work can start.
+    """
+
+    dataset: str
+    root: Path
+    source_kind: str
+    items: Sequence[Item]
+    used: dict[str, int]
+    unit: str = "frames"
+    remarks: Sequence[str] = field(default=())
+    fatal: Sequence[str] = field(default=())
+
+
+def count_files(name: str, paths: Sequence[Path]) -> Item:
+    """An item whose things are files."""
+    missing = [path for path in paths if not path.exists()]
+    return Item(name, len(paths) - len(missing), len(paths), str(missing[0]) if missing else None)
+
+
+def print_survey(survey: Survey, console: Console | None = None) -> None:
+    """Print a survey as a table."""
+    console = console or standard_output()
+    table = Table(title=f"{survey.dataset} at {survey.root} ({survey.source_kind})", box=box.SIMPLE_HEAD)
+    for head, justify in (("what", "left"), ("found", "right"), ("of", "right"), ("first missing", "left")):
+        table.add_column(head, justify=justify)  # type: ignore[arg-type]
+    for item in survey.items:
+        style = None if item.found == item.wanted else "red"
+        table.add_row(item.name, str(item.found), str(item.wanted), item.first_missing or "", style=style)
+    console.print(table)
+    for role, number in survey.used.items():
+        console.print(f"{role}: {number} {survey.unit} will be used")
+    for remark in survey.remarks:
+        console.print(f"note: {remark}", style="yellow")
+    for reason in survey.fatal:
+        console.print(f"cannot start: {reason}", style="red")

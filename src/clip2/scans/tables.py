@@ -1,0 +1,53 @@
+"""Writing the artefacts of `ingest` and `annotations`, the same way for every source."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from clip2.store.bad_frames import BadFrames
+from clip2.store.schemas import ANNOTATIONS, FRAMES
+from clip2.store.tables import table_writer
+
+log = logging.getLogger(__name__)
+
+KINDS: dict[str, pa.Schema] = {"frames": FRAMES, "annotations": ANNOTATIONS}
+
+
+def write_shard(
+    path: Path,
+    kind: str,
+    rows: Iterable[Mapping[str, Any]],
+    facts: Mapping[str, Any],
+    made_by: Mapping[str, Any],
+    counts: Mapping[str, int] | None = None,
+    bad: BadFrames | None = None,
+) -> None:
+    """Write one shard of frames or annotations; memory holds a few rows.
+
+    Args:
+        kind: "frames" or "annotations".
+        rows: of the kind's schema; may be a generator that adds to ``counts`` and ``bad`` as it goes.
+        facts: of the source: ``source``, ``source_kind``, ``dataset``, ``split``, ``sensor`` ("lidar" or "rgbd"),
+            ``axes`` {"points": words, "up": "z"}.
+        made_by: the provenance block.
+        counts: what else was counted, into the header's ``counts``.
+        bad: recordings that had to be passed over; too many of them are an error.
+    """
+    with table_writer(path, KINDS[kind]) as table:
+        for row in rows:
+            table.append(row)
+        table.header = {
+            "kind": kind,
+            **facts,
+            "units": "metres",
+            "counts": {**(counts or Counter()), kind: table.n_rows},
+            "provenance": made_by,
+        }
+        if bad is not None:
+            bad.check(table.n_rows + bad.counts.total())
+            table.header["bad_frames"] = bad.header()
+    log.info("%s: %d %s", path.stem, table.n_rows, kind)
