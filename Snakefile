@@ -3,23 +3,22 @@
 #   snakemake --cores 8 results/nuscenes_zeroshot.json
 #
 # Everything lies under results/, named by what made it:
-#   {source}/raw/…                                        the built-in world only
+#   {source}/raw/…                                        built-in worlds only
 #   {source}/frames/{shard}.parquet
 #   {source}/annotations/{shard}.parquet                  human boxes: evaluation and audit only
 #   {source}/detections/{detector}/{shard}.parquet
 #   {source}/triplets/{detector}.{lifter}/{shard}.parquet|.h5
 #   {source}/embeddings/{detector}.{lifter}.{teacher}/{shard}.h5
 #   {source}/objects/{shard}.parquet|.h5                  annotated objects to recognise
-#   models/{source}.{detector}.{lifter}.{teacher}.{model}/…    the point encoder and its results
-from snakemake.utils import min_version, validate
+#   towers/…                                              tuned rivals
+#   models/{sources}.{detector}.{lifter}.{teacher}.{model}/…   the point encoder and its results
+#   {benchmark}_{task}.json, benchmark.json, benchmark.md      copies under fixed names
+from snakemake.utils import min_version
 
 min_version("9.0")
 
 
 configfile: "config.yaml"
-
-
-validate(config, "schemas/config.schema.json")
 
 
 include: "rules/common.smk"
@@ -28,6 +27,7 @@ include: "rules/detect.smk"
 include: "rules/lift.smk"
 include: "rules/embed.smk"
 include: "rules/pretrain.smk"
+include: "rules/baselines.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 
@@ -39,28 +39,36 @@ onstart:
 rule all:
     default_target: True
     input:
-        expand("results/{name}", name=PUBLISHED),
+        expand("results/{name}", name=DEFAULT_TARGETS),
 
 
-# The configured experiment, one stage: `snakemake --cores 8 triplets`
+# Single stages of the experiment's benchmark: `snakemake --cores 8 triplets`
 rule detections:
     input:
-        expand(
-            "results/{source}/detections/{detector}/{shard}.parquet",
-            shard=source_shards(EXPERIMENT["source"], "train"),
-            **EXPERIMENT,
-        ),
+        [
+            path
+            for source in MINED_SOURCES
+            for path in expand(
+                "results/{source}/detections/{detector}/{shard}.parquet",
+                shard=source_shards(source, "train"),
+                **dict(EXPERIMENT, source=source),
+            )
+        ],
 
 
 rule triplets:
     input:
-        expand(
-            "results/{source}/triplets/{detector}.{lifter}/{shard}.parquet",
-            shard=source_shards(EXPERIMENT["source"], "train"),
-            **EXPERIMENT,
-        ),
+        [
+            path
+            for source in MINED_SOURCES
+            for path in expand(
+                f"{MINED}/{{shard}}.parquet",
+                shard=source_shards(source, "train"),
+                **dict(EXPERIMENT, source=source),
+            )
+        ],
 
 
 rule model:
     input:
-        experiment_path(f"{MODEL}/model.safetensors"),
+        f"{MODEL}/model.safetensors".format(**EXPERIMENT),

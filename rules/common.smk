@@ -2,7 +2,6 @@
 import fcntl
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from shlex import quote
@@ -11,7 +10,10 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from clip2.closure import source_closure
+from clip2.config import PARTS, check_config
+from clip2.errors import InputError
 from clip2.scans.shards import ROLES, shard_names
+from clip2.sources import MODULES, index_files
 
 # Jobs run `python -m clip2` with this checkout's package; outside conda environments, with Snakemake's own Python.
 bin_folder = (
@@ -23,67 +25,102 @@ shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={quote(str(Path(workflow.basedir) / 'src'))} PATH={quote(bin_folder)}$PATH; "
 )
 
-EXPERIMENT = config["experiment"]
-PARTS = {
-    "source": "sources",
-    "detector": "detectors",
-    "lifter": "lifters",
-    "teacher": "teachers",
-    "model": "models",
-}
+try:
+    CONFIG = check_config(config)
+except InputError as error:
+    raise WorkflowError(str(error))
+
 NAME = "[A-Za-z0-9_-]+"
-for part, section in PARTS.items():
-    for name in config[section]:
-        if not re.fullmatch(
-            NAME, name
-        ):  # it becomes part of file names, which dots separate
-            raise WorkflowError(
-                f"config: {section}.{name}: use letters, digits, _ and - only"
-            )
-    if EXPERIMENT[part] not in config[section]:
-        raise WorkflowError(
-            f"config: experiment.{part} is {EXPERIMENT[part]!r}, but `{section}` has only: {', '.join(config[section])}"
-        )
 
 
 wildcard_constraints:
     **{part: NAME for part in PARTS},
+    source=NAME,
+    sources=rf"{NAME}(\+{NAME})*",
+    benchmark=NAME,
     shard=r"[a-z]+-\d+of\d+",
 
 
-MODEL = "results/models/{source}.{detector}.{lifter}.{teacher}.{model}"
+MINED = "results/{source}/triplets/{detector}.{lifter}"
+EMBEDDED = "results/{source}/embeddings/{detector}.{lifter}.{teacher}"
+MODEL = "results/models/{sources}.{detector}.{lifter}.{teacher}.{model}"
 
 
-def experiment_path(pattern):
-    """A path of the configured experiment."""
-    return pattern.format(**EXPERIMENT)
+def parts_of(benchmark):
+    """Wildcards of a benchmark's files: its source, those its model is trained on, and what is put together for it."""
+    spec = CONFIG.benchmarks[benchmark]
+    parts = {
+        part: getattr(spec, part) or getattr(CONFIG.experiment, part) for part in PARTS
+    }
+    return dict(
+        parts, benchmark=benchmark, source=spec.source, sources="+".join(spec.train)
+    )
+
+
+EXPERIMENT = parts_of(CONFIG.experiment.benchmark)
+MINED_SOURCES = EXPERIMENT["sources"].split("+")
+
+
+def sources_with(stage):
+    """Sources of the kinds that have a stage."""
+    return [
+        name
+        for name, source in CONFIG.sources.items()
+        if getattr(MODULES[source.kind], stage)
+    ]
 
 
 def source_shards(source, role):
     """Names of a source's shards, known before anything runs."""
-    return shard_names(role, config["sources"][source]["nuscenes"][f"{role}_shards"])
+    return shard_names(role, CONFIG.sources[source].settings.n_shards[role])
+
+
+def all_shards(source, pattern):
+    """A path for each shard of a source, of both roles."""
+    shards = [shard for role in ROLES for shard in source_shards(source, role)]
+    return expand(pattern, source=source, shard=shards)
 
 
 def train_shards(pattern):
-    """Input function: a path for each mining shard of the job's source."""
-    return lambda wildcards: expand(
-        pattern, shard=source_shards(wildcards.source, "train"), allow_missing=True
-    )
+    """Input function: a path for each mining shard of the job's source, or of all sources that its model learns from."""
+
+    def paths(wildcards):
+        names = (
+            wildcards.sources.split("+")
+            if hasattr(wildcards, "sources")
+            else [wildcards.source]
+        )
+        return [
+            path
+            for name in names
+            for path in expand(
+                pattern,
+                source=name,
+                shard=source_shards(name, "train"),
+                allow_missing=True,
+            )
+        ]
+
+    return paths
 
 
-def val_shards(pattern):
-    """Input function: a path for each evaluation shard of the job's source."""
-    return lambda wildcards: expand(
-        pattern, shard=source_shards(wildcards.source, "val"), allow_missing=True
-    )
+def benchmark_shards(pattern, role="val"):
+    """Input function: a path for each shard of the source that the job's benchmark asks about."""
+
+    def paths(wildcards):
+        source = CONFIG.benchmarks[wildcards.benchmark].source
+        shards = source_shards(source, role)
+        return expand(pattern, source=source, shard=shards, allow_missing=True)
+
+    return paths
 
 
 def data_root(source):
     """Folder that holds a source's raw files."""
-    settings = config["sources"][source]
-    if settings["kind"] == "world":
+    settings = CONFIG.sources[source]
+    if settings.world is not None:
         return f"results/{source}/raw"
-    root = settings.get("root") or config["dataroot"]
+    root = settings.root or CONFIG.dataroot
     if not root:
         raise WorkflowError(
             f"source {source!r} needs its data root: add `--config dataroot=/path/to/data` or set sources.{source}.root"
@@ -91,34 +128,36 @@ def data_root(source):
     return root
 
 
-def raw_table(source, name):
-    """A nuScenes table; for a data set on disk, checked here so that what is missing is said in one line."""
-    settings = config["sources"][source]
-    root, version = Path(data_root(source)), settings["nuscenes"]["version"]
-    if settings["kind"] != "world":
-        if not root.is_dir():
-            raise WorkflowError(
-                f"{root}: no such folder; give the data root with `--config dataroot=/path/to/data`"
-            )
-        if not (root / version).is_dir():
-            found = (
-                ", ".join(
-                    sorted(path.parent.name for path in root.glob("*/sample_data.json"))
-                )
-                or "none"
-            )
-            raise WorkflowError(
-                f"{root}: holds no version {version!r} (found: {found}); set sources.{source}.nuscenes.version"
-            )
-    return f"{root}/{version}/{name}.json"
+def raw_index(source):
+    """Files that say what a source's raw data is: a job that reads them runs again when they change."""
+    settings = CONFIG.sources[source]
+    if settings.world is not None:
+        return [f"results/{source}/raw/world.json"]
+    root = Path(data_root(source))
+    if not root.is_dir():
+        raise WorkflowError(
+            f"{root}: no such folder; give the data root with `--config dataroot=/path/to/data`"
+        )
+    return [str(path) for path in index_files(settings, root)]
+
+
+def section(*keys):
+    """A slice of the configuration, as it was written; empty where it was not."""
+    value = config
+    for key in keys:
+        value = (value or {}).get(key, {})
+    return value or {}
 
 
 def settings_of(*keys):
     """A stage's slice of the configuration, as the JSON text that its command line takes."""
-    value = config
-    for key in keys:
-        value = value.get(key, {})
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(section(*keys), sort_keys=True)
+
+
+def evaluation_of(benchmark, stage):
+    """The settings of an evaluation stage for a benchmark: the general ones, and over them the benchmark's own."""
+    own = section("benchmarks", benchmark, "evaluation", stage)
+    return json.dumps({**section("evaluation", stage), **own}, sort_keys=True)
 
 
 def hold_lock():
@@ -144,6 +183,11 @@ def model_files(folder):
         for path in Path(folder).iterdir()
         if path.suffix in {".json", ".safetensors", ".txt"}
     )
+
+
+def teacher_files(wildcards):
+    """Input function: files of the job's teacher."""
+    return model_files(config["teachers"][wildcards.teacher]["model"])
 
 
 def gpus():

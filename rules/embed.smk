@@ -2,12 +2,12 @@
 rule embed:
     input:
         code=source_closure("clip2.teach.stage"),
-        triplets="results/{source}/triplets/{detector}.{lifter}/{shard}.parquet",
+        triplets=f"{MINED}/{{shard}}.parquet",
         model=lambda wildcards: model_files(
             config["teachers"][wildcards.teacher]["model"]
         ),
     output:
-        "results/{source}/embeddings/{detector}.{lifter}.{teacher}/{shard}.h5",
+        f"{EMBEDDED}/{{shard}}.h5",
     log:
         "logs/embed/{source}.{detector}.{lifter}.{teacher}.{shard}.log",
     benchmark:

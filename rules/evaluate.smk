@@ -1,4 +1,10 @@
 # Human boxes enter here, and nowhere before.
+CUT_BY_BOXES = [
+    name for name in sources_with("annotations") if name not in sources_with("objects")
+]
+SCANNETS = [name for name, source in CONFIG.sources.items() if source.kind == "scannet"]
+
+
 rule objects:
     input:
         code=source_closure("clip2.evaluate.objects"),
@@ -11,6 +17,8 @@ rule objects:
         "logs/objects/{source}.{shard}.log",
     benchmark:
         "results/benchmarks/objects/{source}.{shard}.tsv"
+    wildcard_constraints:
+        source="|".join(CUT_BY_BOXES) or "(?!)",
     conda:
         "../envs/clip2.yaml"
     threads: 1
@@ -26,21 +34,85 @@ rule objects:
         "--data-root {params.root:q} --out {output.objects} --settings {params.settings:q} > {log} 2>&1"
 
 
+# ScanNet's objects are the instances of its meshes.
+rule scannet_objects:
+    input:
+        code=source_closure("clip2.evaluate.scannet_objects"),
+        frames="results/{source}/frames/{shard}.parquet",
+    output:
+        objects="results/{source}/objects/{shard}.parquet",
+        points="results/{source}/objects/{shard}.h5",
+    log:
+        "logs/objects/{source}.{shard}.log",
+    benchmark:
+        "results/benchmarks/objects/{source}.{shard}.tsv"
+    wildcard_constraints:
+        source="|".join(SCANNETS) or "(?!)",
+    conda:
+        "../envs/clip2.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime="4h",
+        gpu=0,
+    params:
+        root=lambda wildcards: data_root(wildcards.source),
+        settings=settings_of("evaluation", "scannet_objects"),
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 scannet-objects --frames {input.frames} "
+        "--data-root {params.root:q} --out {output.objects} --settings {params.settings:q} > {log} 2>&1"
+
+
+# Sets of single objects: one job reads the files and writes all shards.
+for source in sources_with("objects"):
+    if CONFIG.sources[source].kind == "scannet":
+        continue
+
+    rule:
+        name:
+            f"objects_{source}"
+        input:
+            code=source_closure(MODULES[CONFIG.sources[source].kind].objects),
+            index=lambda wildcards, source=source: raw_index(source),
+        output:
+            all_shards(source, "results/{source}/objects/{shard}.parquet"),
+            all_shards(source, "results/{source}/objects/{shard}.h5"),
+        log:
+            f"logs/objects/{source}.log",
+        benchmark:
+            f"results/benchmarks/objects/{source}.tsv"
+        conda:
+            "../envs/clip2.yaml"
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt: 4000 * attempt,
+            runtime="1h",
+            gpu=0,
+        params:
+            kind=CONFIG.sources[source].kind,
+            source=source,
+            root=lambda wildcards, source=source: data_root(source),
+            settings=settings_of("sources", source, "settings"),
+        shell:
+            "python -m clip2 object-set {params.kind} --root {params.root:q} --source {params.source} "
+            "--out results/{params.source}/objects --settings {params.settings:q} > {log} 2>&1"
+
+
 rule zeroshot:
     input:
         code=source_closure("clip2.evaluate.zeroshot"),
-        objects=val_shards("results/{source}/objects/{shard}.parquet"),
-        points=val_shards("results/{source}/objects/{shard}.h5"),
+        objects=benchmark_shards("results/{source}/objects/{shard}.parquet"),
+        points=benchmark_shards("results/{source}/objects/{shard}.h5"),
         model=multiext(f"{MODEL}/", "model.safetensors", "config.json"),
-        teacher=lambda wildcards: model_files(
-            config["teachers"][wildcards.teacher]["model"]
-        ),
+        teacher=teacher_files,
+        towers=towers,
+        ensemble=f"{MODEL}/ensemble.json",
     output:
-        f"{MODEL}/nuscenes_zeroshot.json",
+        f"{MODEL}/{{benchmark}}_zeroshot.json",
     log:
-        "logs/zeroshot/{source}.{detector}.{lifter}.{teacher}.{model}.log",
+        "logs/zeroshot/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.log",
     benchmark:
-        "results/benchmarks/zeroshot/{source}.{detector}.{lifter}.{teacher}.{model}.tsv"
+        "results/benchmarks/zeroshot/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
     conda:
         "../envs/clip2.yaml"
     threads: 8
@@ -50,10 +122,106 @@ rule zeroshot:
         gpu=gpus(),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
-        settings=settings_of("evaluation", "zeroshot"),
+        settings=lambda wildcards: evaluation_of(wildcards.benchmark, "zeroshot"),
         device=config["device"],
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 zeroshot --objects {input.objects} --model {params.folder} "
+        "--towers {input.towers} --ensemble {input.ensemble} "
+        "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule fewshot:
+    input:
+        code=source_closure("clip2.evaluate.fewshot"),
+        train=benchmark_shards("results/{source}/objects/{shard}.parquet", "train"),
+        train_points=benchmark_shards("results/{source}/objects/{shard}.h5", "train"),
+        val=benchmark_shards("results/{source}/objects/{shard}.parquet"),
+        val_points=benchmark_shards("results/{source}/objects/{shard}.h5"),
+        model=multiext(f"{MODEL}/", "model.safetensors", "config.json"),
+        teacher=teacher_files,
+    output:
+        f"{MODEL}/{{benchmark}}_fewshot.json",
+    log:
+        "logs/fewshot/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.log",
+    benchmark:
+        "results/benchmarks/fewshot/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
+    conda:
+        "../envs/clip2.yaml"
+    threads: 8
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime="4h",
+        gpu=gpus(),
+    params:
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        settings=lambda wildcards: evaluation_of(wildcards.benchmark, "fewshot"),
+        device=config["device"],
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 fewshot --train {input.train} --val {input.val} "
+        "--model {params.folder} --out {output} --device {params.device} --threads {threads} "
+        "--settings {params.settings:q} > {log} 2>&1"
+
+
+rule localization:
+    input:
+        code=source_closure("clip2.evaluate.localization.stage"),
+        frames=benchmark_shards("results/{source}/frames/{shard}.parquet"),
+        annotations=benchmark_shards("results/{source}/annotations/{shard}.parquet"),
+        triplets=benchmark_shards(f"{MINED}/{{shard}}.parquet"),
+        points=benchmark_shards(f"{MINED}/{{shard}}.h5"),
+        model=multiext(f"{MODEL}/", "model.safetensors", "config.json"),
+        teacher=teacher_files,
+    output:
+        f"{MODEL}/{{benchmark}}_localization.json",
+    log:
+        "logs/localization/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.log",
+    benchmark:
+        "results/benchmarks/localization/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
+    conda:
+        "../envs/clip2.yaml"
+    threads: 8
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime="4h",
+        gpu=gpus(),
+    params:
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        root=lambda wildcards: data_root(CONFIG.benchmarks[wildcards.benchmark].source),
+        settings=lambda wildcards: evaluation_of(wildcards.benchmark, "localization"),
+        device=config["device"],
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 localization --frames {input.frames} "
+        "--annotations {input.annotations} --triplets {input.triplets} --data-root {params.root:q} "
+        "--model {params.folder} --out {output} --device {params.device} --threads {threads} "
+        "--settings {params.settings:q} > {log} 2>&1"
+
+
+rule retrieval:
+    input:
+        code=source_closure("clip2.evaluate.retrieval"),
+        objects=benchmark_shards("results/{source}/objects/{shard}.parquet"),
+        points=benchmark_shards("results/{source}/objects/{shard}.h5"),
+        model=multiext(f"{MODEL}/", "model.safetensors", "config.json"),
+        teacher=teacher_files,
+    output:
+        f"{MODEL}/{{benchmark}}_retrieval.json",
+    log:
+        "logs/retrieval/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.log",
+    benchmark:
+        "results/benchmarks/retrieval/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
+    conda:
+        "../envs/clip2.yaml"
+    threads: 8
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime="4h",
+        gpu=gpus(),
+    params:
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        settings=lambda wildcards: evaluation_of(wildcards.benchmark, "retrieval"),
+        device=config["device"],
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 retrieval --objects {input.objects} --model {params.folder} "
         "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
 
 
@@ -62,12 +230,10 @@ rule audit:
         code=source_closure("clip2.evaluate.audit"),
         frames=train_shards("results/{source}/frames/{shard}.parquet"),
         annotations=train_shards("results/{source}/annotations/{shard}.parquet"),
-        triplets=train_shards(
-            "results/{source}/triplets/{detector}.{lifter}/{shard}.parquet"
-        ),
-        points=train_shards("results/{source}/triplets/{detector}.{lifter}/{shard}.h5"),
+        triplets=train_shards(f"{MINED}/{{shard}}.parquet"),
+        points=train_shards(f"{MINED}/{{shard}}.h5"),
     output:
-        "results/{source}/triplets/{detector}.{lifter}/audit.json",
+        f"{MINED}/audit.json",
     log:
         "logs/audit/{source}.{detector}.{lifter}.log",
     benchmark:

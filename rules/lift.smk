@@ -5,8 +5,8 @@ rule lift:
         frames="results/{source}/frames/{shard}.parquet",
         detections="results/{source}/detections/{detector}/{shard}.parquet",
     output:
-        triplets="results/{source}/triplets/{detector}.{lifter}/{shard}.parquet",
-        points="results/{source}/triplets/{detector}.{lifter}/{shard}.h5",
+        triplets=f"{MINED}/{{shard}}.parquet",
+        points=f"{MINED}/{{shard}}.h5",
     log:
         "logs/lift/{source}.{detector}.{lifter}.{shard}.log",
     benchmark:

@@ -2,13 +2,9 @@
 rule pretrain:
     input:
         code=source_closure("clip2.pretrain.stage"),
-        triplets=train_shards(
-            "results/{source}/triplets/{detector}.{lifter}/{shard}.parquet"
-        ),
-        points=train_shards("results/{source}/triplets/{detector}.{lifter}/{shard}.h5"),
-        embeddings=train_shards(
-            "results/{source}/embeddings/{detector}.{lifter}.{teacher}/{shard}.h5"
-        ),
+        triplets=train_shards(f"{MINED}/{{shard}}.parquet"),
+        points=train_shards(f"{MINED}/{{shard}}.h5"),
+        embeddings=train_shards(f"{EMBEDDED}/{{shard}}.h5"),
     output:
         multiext(
             f"{MODEL}/",
@@ -18,9 +14,9 @@ rule pretrain:
             "train_log.jsonl",
         ),
     log:
-        "logs/pretrain/{source}.{detector}.{lifter}.{teacher}.{model}.log",
+        "logs/pretrain/{sources}.{detector}.{lifter}.{teacher}.{model}.log",
     benchmark:
-        "results/benchmarks/pretrain/{source}.{detector}.{lifter}.{teacher}.{model}.tsv"
+        "results/benchmarks/pretrain/{sources}.{detector}.{lifter}.{teacher}.{model}.tsv"
     conda:
         "../envs/clip2.yaml"
     threads: 8

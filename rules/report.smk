@@ -2,13 +2,13 @@
 rule report_result:
     input:
         code=source_closure("clip2.report.stage"),
-        result=f"{MODEL}/nuscenes_zeroshot.json",
+        result=f"{MODEL}/{{benchmark}}_zeroshot.json",
     output:
-        f"{MODEL}/nuscenes_zeroshot.png",
+        f"{MODEL}/{{benchmark}}_zeroshot.png",
     log:
-        "logs/report/{source}.{detector}.{lifter}.{teacher}.{model}.log",
+        "logs/report/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.log",
     benchmark:
-        "results/benchmarks/report/{source}.{detector}.{lifter}.{teacher}.{model}.tsv"
+        "results/benchmarks/report/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
     conda:
         "../envs/clip2.yaml"
     threads: 1
@@ -23,12 +23,10 @@ rule report_result:
 rule report_triplets:
     input:
         code=source_closure("clip2.report.stage"),
-        triplets=train_shards(
-            "results/{source}/triplets/{detector}.{lifter}/{shard}.parquet"
-        ),
-        points=train_shards("results/{source}/triplets/{detector}.{lifter}/{shard}.h5"),
+        triplets=train_shards(f"{MINED}/{{shard}}.parquet"),
+        points=train_shards(f"{MINED}/{{shard}}.h5"),
     output:
-        "results/{source}/triplets/{detector}.{lifter}/triplets.png",
+        f"{MINED}/triplets.png",
     log:
         "logs/report/{source}.{detector}.{lifter}.log",
     benchmark:
@@ -44,13 +42,54 @@ rule report_triplets:
         "python -m clip2 report-triplets --triplets {input.triplets} --out {output} > {log} 2>&1"
 
 
-# What was made by the configured experiment → its fixed name.
+# What was made → its fixed name: all results of all benchmarks, and pictures of the experiment's own.
 PUBLISHED = {
-    "nuscenes_zeroshot.json": f"{MODEL}/nuscenes_zeroshot.json",
-    "nuscenes_zeroshot.png": f"{MODEL}/nuscenes_zeroshot.png",
-    "triplets.png": "results/{source}/triplets/{detector}.{lifter}/triplets.png",
-    "audit.json": "results/{source}/triplets/{detector}.{lifter}/audit.json",
+    f"{name}_{task}.json": f"{MODEL}/{{benchmark}}_{task}.json".format(**parts_of(name))
+    for name, spec in CONFIG.benchmarks.items()
+    for task in spec.tasks
 }
+RESULTS = list(PUBLISHED)
+PUBLISHED |= {
+    f"{name}_zeroshot.png": f"{MODEL}/{{benchmark}}_zeroshot.png".format(
+        **parts_of(name)
+    )
+    for name, spec in CONFIG.benchmarks.items()
+    if "zeroshot" in spec.tasks
+}
+OF_FIRST_SOURCE = dict(EXPERIMENT, source=MINED_SOURCES[0])
+PUBLISHED["triplets.png"] = f"{MINED}/triplets.png".format(**OF_FIRST_SOURCE)
+if MINED_SOURCES[0] in sources_with("annotations"):
+    PUBLISHED["audit.json"] = f"{MINED}/audit.json".format(**OF_FIRST_SOURCE)
+DEFAULT_TARGETS = [
+    name
+    for name in PUBLISHED
+    if name.startswith(f"{EXPERIMENT['benchmark']}_zeroshot.")
+    or name in ("triplets.png", "audit.json")
+]
+
+
+rule benchmark_table:
+    input:
+        code=source_closure("clip2.report.benchmark"),
+        results=[f"results/{name}" for name in RESULTS],
+    output:
+        table="results/benchmark.json",
+        text="results/benchmark.md",
+    log:
+        "logs/report/benchmark.log",
+    benchmark:
+        "results/benchmarks/report/benchmark.tsv"
+    localrule: True
+    conda:
+        "../envs/clip2.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+        gpu=0,
+    shell:
+        "python -m clip2 report-benchmark --results {input.results} --out {output.table} > {log} 2>&1"
+
 
 for name, made in PUBLISHED.items():
 
@@ -58,7 +97,7 @@ for name, made in PUBLISHED.items():
         name:
             f"publish_{name.replace('.', '_')}"
         input:
-            experiment_path(made),
+            made,
         output:
             f"results/{name}",
         log:

@@ -7,9 +7,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from clip2.cli import build_parser, main, parse_settings
+from clip2.cli import build_parser, main
 from clip2.config import Config
 from clip2.errors import InputError
+from clip2.settings_flags import parse_settings
 
 
 def merged(*files: Path) -> dict:
@@ -30,7 +31,7 @@ def test_shipped_configurations_are_valid(repository: Path) -> None:
     Config.model_validate(merged(repository / "config.yaml"))
     for experiment in (repository / "config").glob("*.yaml"):
         config = Config.model_validate(merged(repository / "config.yaml", experiment))
-        assert config.experiment.source in config.sources
+        assert config.experiment.benchmark in config.benchmarks
 
 
 def test_generated_files_are_up_to_date(repository: Path, tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ LIFT = ["lift", "--frames", "f", "--detections", "d", "--data-root", "r", "--out
 def test_flags_win_over_settings() -> None:
     settings = json.dumps({"min_points": 9, "max_range": 50})
     parsed = parse_settings(build_parser().parse_args([*LIFT, "--settings", settings, "--min-points", "7"]))
-    assert (parsed.min_points, parsed.max_range, parsed.method) == (7, 50.0, "frustum")
+    assert (parsed.min_points, parsed.max_range, parsed.method) == (7, 50.0, "auto")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_a_wrong_setting_is_named(flags: list[str], message: str) -> None:
 
 def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        main(["ingest", "--root", str(tmp_path / "none"), "--source", "x", "--out", str(tmp_path)])
+        main(["ingest", "nuscenes", "--root", str(tmp_path / "none"), "--source", "x", "--out", str(tmp_path)])
     assert stop.value.code == 2
     error = capsys.readouterr().err.strip()
     assert error.startswith("clip2: error:")

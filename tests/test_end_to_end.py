@@ -24,11 +24,16 @@ TINY = {
     "sources": {
         "world": {
             "world": {"train_scenes": 2, "val_scenes": 2, "key_frames": 2, "image_width": 512},
-            "nuscenes": {"train_shards": 2, "val_shards": 1},
-        }
+            "settings": {"train_shards": 2, "val_shards": 1},
+        },
+        "shapes": {"world": {"pairs": 1}},
+    },
+    "baselines": {
+        name: {"tune": {"max_triplets": 60, "epochs": 1}}
+        for name in ("pointclip_tp", "pointclip_v2_tp", "clip2point_tp", "clip2point")
     },
     "models": {"small": {"epochs": 2, "checkpoint_seconds": 0}},
-    "evaluation": {"zeroshot": {"bootstrap": 50}},
+    "evaluation": {"zeroshot": {"bootstrap": 50}, "ensemble": {"max_triplets": 60}},
 }
 RESULT = "results/nuscenes_zeroshot.json"
 TARGETS = ("--configfile", "tiny.yaml", "--", RESULT, "results/audit.json")
@@ -69,7 +74,7 @@ def test_the_result_is_whole_and_says_what_it_is(finished: Path, repository: Pat
 
 @pytest.mark.slow
 def test_every_box_is_accounted_for(finished: Path) -> None:
-    shards = sorted((finished / "results/world/triplets/tiny_owl.frustum").glob("*.parquet"))
+    shards = sorted((finished / "results/world/triplets/tiny_owl.auto").glob("*.parquet"))
     assert len(shards) == 2
     total = 0
     for shard in shards:
@@ -127,7 +132,7 @@ def test_killed_at_any_stage_and_run_again_it_ends_in_the_same_result(finished: 
     folder = tiny_checkout(tmp_path / "checkout")
     # The world's scenes take longest and have a test of their own (tests/test_world.py): start from finished tables.
     shutil.copytree(finished / "results/world/raw", folder / "results/world/raw")
-    for stage in ("ingest", "detect", "lift", "embed", "pretrain", "zeroshot"):
+    for stage in ("ingest", "detect", "lift", "embed", "pretrain", "tune", "zeroshot"):
         shutil.rmtree(folder / "logs" / stage, ignore_errors=True)
         assert run_and_kill(folder, stage), f"the job was over before {stage} could be killed"
     snakemake(folder, *TARGETS)
@@ -143,7 +148,7 @@ def test_real_key_frame_to_a_result(realdata: Path, tmp_path: Path) -> None:
     folder = copy_checkout(tmp_path / "checkout")
     split = "sample:fd8420396768425eabec9bdddf7e64b6"
     overlay = {
-        "sources": {"nuscenes_offline": {"nuscenes": {"train": split, "val": split, "train_shards": 1}}},
+        "sources": {"nuscenes_offline": {"settings": {"train": split, "val": split, "train_shards": 1}}},
         "models": {"small": {"epochs": 1}},
     }
     (folder / "sample.yaml").write_text(yaml.safe_dump(overlay))

@@ -1,4 +1,8 @@
-"""PointCLIP against its description in plain loops; the zero-shot stage with a small random teacher and model."""
+"""PointCLIP against its description in plain loops; the zero-shot stage with a small random teacher and model.
+
+Made: random CLIP weights, random objects. Real: open_clip, the stage, its files. The other depth baselines are in
+test_baselines.py, tuned ones and the ensemble in test_tune.py.
+"""
 
 import json
 import math
@@ -16,6 +20,10 @@ from safetensors.torch import save_file
 
 from clip2.errors import InputError
 from clip2.evaluate import pointclip
+from clip2.evaluate.classes import BENCHMARK_CLASSES
+from clip2.evaluate.depth_views import Crops, draw, encode_maps, pack_crops, to_unit_sphere
+from clip2.evaluate.methods import depth_scorers
+from clip2.evaluate.queries import Batch
 from clip2.evaluate.result import Result, read_result
 from clip2.evaluate.settings import NUSCENES_CLASSES, ObjectsSettings, ZeroshotSettings
 from clip2.evaluate.zeroshot import run
@@ -98,23 +106,20 @@ def naive_depth_maps(points: np.ndarray) -> np.ndarray:
     return maps
 
 
-def ragged(crops: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor, int]:
-    lengths = torch.tensor([len(c) for c in crops])
-    points = torch.from_numpy(np.concatenate(crops).astype(np.float32))
-    return points, torch.arange(len(crops)).repeat_interleave(lengths), len(crops)
+def ragged(crops: list[np.ndarray]) -> Crops:
+    return pack_crops([np.asarray(c, np.float32) for c in crops], torch.device("cpu"))
 
 
 def test_depth_maps_against_a_loop() -> None:
     rng = np.random.default_rng(0)
     crops = [rng.normal(size=(n, 3)) * size for n, size in ((300, 1.0), (1, 5.0), (40, 0.2))]
-    points, crop, n = ragged(crops)
-    unit = pointclip.to_unit_sphere(points, crop, n)
-    maps = pointclip.depth_maps(unit, crop, n).numpy()
+    unit = to_unit_sphere(ragged(crops))
+    maps = pointclip.depth_maps(unit).numpy()
     for index, original in enumerate(crops):
         centred = original - original.mean(0)
         expected = centred / max(np.linalg.norm(centred, axis=1).max(), 1e-6)
-        np.testing.assert_allclose(unit[crop == index], expected, atol=1e-5)
-        mine = unit[crop == index].double().numpy()
+        mine = unit.points[unit.crop == index].double().numpy()
+        np.testing.assert_allclose(mine, expected, atol=1e-5)
         y_up = np.stack([mine[:, 1], mine[:, 2], mine[:, 0]], 1)
         # single precision moves a few points over a pixel's border: compare all but those
         same = np.isclose(maps[index], naive_depth_maps(y_up), atol=1e-4)
@@ -126,7 +131,7 @@ def test_depth_of_a_plane() -> None:
     # A wall at x = 0.3 (z-up): seen from the front, at x = -1.6, every pixel of it is 1.6 + 0.3 away.
     y, z = np.meshgrid(np.linspace(-0.5, 0.5, 60), np.linspace(-0.5, 0.5, 60))
     wall = np.stack([np.full(y.size, 0.3), y.ravel(), z.ravel()], 1)
-    maps = pointclip.depth_maps(*ragged([wall]))[0].numpy()
+    maps = pointclip.depth_maps(ragged([wall]))[0].numpy()
     for view, depth in ((0, 1.9), (2, 1.3)):  # in front and behind
         hit = maps[view][maps[view] > 0]
         np.testing.assert_allclose(hit, depth, atol=1e-5)
@@ -134,7 +139,7 @@ def test_depth_of_a_plane() -> None:
 
 def test_up_is_at_the_top_of_the_side_views() -> None:
     lamp = np.array([[0.0, 0.0, 0.9]])  # one point high above the centre, z up
-    maps = pointclip.depth_maps(*ragged([lamp]))[0].numpy()
+    maps = pointclip.depth_maps(ragged([lamp]))[0].numpy()
     for view in range(4):
         row, column = np.argwhere(maps[view])[0]
         assert row < 40
@@ -148,8 +153,7 @@ def test_up_is_at_the_top_of_the_side_views() -> None:
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 50]), st.floats(0.01, 30.0))
 def test_every_point_lands_on_the_canvas(seed: int, n: int, size: float) -> None:
     points = np.random.default_rng(seed).normal(size=(n, 3)) * [size, 1, 1] + 20
-    data, crop, count = ragged([points])
-    maps = pointclip.depth_maps(pointclip.to_unit_sphere(data, crop, count), crop, count)
+    maps = pointclip.depth_maps(to_unit_sphere(ragged([points])))
     # The unit sphere fills tan(asin(1 / 1.6)) of the half canvas: what is off the canvas would wrap to its border.
     reach = 64 * math.tan(math.asin(1 / 1.6)) + 1
     pixels = np.argwhere(maps.numpy() > 0)[:, 2:]
@@ -162,11 +166,10 @@ def test_every_point_lands_on_the_canvas(seed: int, n: int, size: float) -> None
 def test_scores_of_a_batch_are_those_of_each_crop(teacher: Teacher) -> None:
     rng = np.random.default_rng(0)
     crops = [rng.normal(size=(n, 4)).astype(np.float32) for n in (5, 80, 17)]
-    text = pointclip.encode_text(teacher, ["car", "bus"])
-    together = pointclip.scores(teacher, text, crops)
+    scorer = depth_scorers(["pointclip"], teacher, ["car", "bus"], {})["pointclip"]
+    together = torch.from_numpy(scorer(Batch([{}] * 3, crops)))
     for index, crop in enumerate(crops):
-        points, owner, n = ragged([crop[:, :3]])
-        maps = pointclip.depth_maps(pointclip.to_unit_sphere(points, owner, n), owner, n)[0]
+        maps = pointclip.depth_maps(to_unit_sphere(ragged([crop])))[0]
         image = torch.nn.functional.interpolate(maps[:, None], (32, 32), mode="bilinear", align_corners=True)
         with torch.no_grad():
             views = teacher.network.encode_image(image.repeat(1, 3, 1, 1), normalize=True)
@@ -175,7 +178,8 @@ def test_scores_of_a_batch_are_those_of_each_crop(teacher: Teacher) -> None:
         # concatenated views against the text repeated six times and normalised: √6 times the mean cosine
         logits = views.flatten() @ torch.nn.functional.normalize(words.repeat(1, 6), dim=1).T
         torch.testing.assert_close(together[index] * math.sqrt(6), logits, atol=1e-4, rtol=1e-4)
-    assert pointclip.scores(teacher, text, []).shape == (0, 2)
+    nothing = encode_maps(pointclip.PROJECTION, draw(pointclip.PROJECTION, [], teacher), teacher)
+    assert nothing.shape == (0, 6, 16)
 
 
 # --- the stage
@@ -242,7 +246,7 @@ def test_methods_side_by_side(model_folder: Path, teacher: Teacher, tmp_path: Pa
     n_other = len([i for i in range(40) if i % 7 == 0]) + len([i for i in range(23) if i % 7 == 0])
     assert result["n_objects"] == 63 - n_other
     assert result["skipped"] == {"few_points": 6, "class_not_asked": n_other}
-    assert list(result["methods"]) == ["clip2", "pointclip", "teacher_2d", "chance"]
+    assert list(result["methods"]) == ["clip2", "pointclip", "pointclip_v2", "teacher_2d", "chance"]
     methods = result["methods"]
     assert methods["clip2"]["n"] == methods["pointclip"]["n"] == methods["chance"]["n"] == result["n_objects"]
     assert methods["teacher_2d"]["n"] + methods["teacher_2d"]["skipped"]["no_image"] == result["n_objects"]
@@ -251,6 +255,11 @@ def test_methods_side_by_side(model_folder: Path, teacher: Teacher, tmp_path: Pa
     assert methods["chance"]["class_mean_top1"] == pytest.approx(0.1)
     assert result["protocol"]["names"]["traffic_cone"] == "traffic cone"
     assert result["protocol"]["objects"]["min_points"] == 1
+    depth = result["protocol"]["depth_methods"]
+    assert depth["pointclip"] == {
+        "templates": ["point cloud depth map of a {}."], "views": 6, "view_weights": "equal", "most_points": None
+    }  # fmt: skip
+    assert list(depth) == ["pointclip", "pointclip_v2"]
 
     # clip2's confusion again, with nothing but the public API and one object at a time
     model = load(model_folder, "cpu")
@@ -268,6 +277,37 @@ def test_methods_side_by_side(model_folder: Path, teacher: Teacher, tmp_path: Pa
     before = out.read_bytes()
     run(shards, model_folder, out, ZeroshotSettings(batch_size=16, bootstrap=50), "cpu")
     assert out.read_bytes() == before
+
+
+def test_classes_are_the_data_sets_own(model_folder: Path, tmp_path: Path) -> None:
+    only_chance = ZeroshotSettings(methods=("chance",))
+
+    def classes_of(settings: ZeroshotSettings, shard: tuple[Path, Path]) -> list[str]:
+        run([shard], model_folder, tmp_path / "x.json", settings, "cpu")
+        protocol = json.loads((tmp_path / "x.json").read_text())["protocol"]
+        assert list(protocol["names"]) == protocol["classes"]
+        return protocol["classes"]
+
+    streets = write_objects(tmp_path, "once", 8, dataset="once")
+    assert classes_of(only_chance, streets) == list(BENCHMARK_CLASSES["once"])
+    said = write_objects(tmp_path, "said", 8, dataset="own", sensor="objects", classes=["car", "truck", "bus"])
+    assert classes_of(only_chance, said) == ["car", "truck", "bus"]
+    assert json.loads((tmp_path / "x.json").read_text())["protocol"]["sensor"] == "objects"
+    asked = ZeroshotSettings(methods=("chance",), classes=("truck", "car"))
+    assert classes_of(asked, said) == ["truck", "car"]
+    unknown = write_objects(tmp_path, "unknown", 8, dataset="my_robot", sensor="rgbd")
+    with pytest.raises(InputError, match="'my_robot' name no classes"):
+        run([unknown], model_folder, tmp_path / "y.json", only_chance, "cpu")
+    assert {name: len(classes) for name, classes in BENCHMARK_CLASSES.items()} == {
+        "nuscenes": 10, "sunrgbd": 10, "scannet": 17, "once": 5, "scanobjectnn": 15, "modelnet40": 40
+    }  # fmt: skip
+
+
+def test_ranges_are_the_data_sets_own() -> None:
+    assert ObjectsSettings().ranges("nuscenes")["barrier"] == 30
+    assert ObjectsSettings().ranges("scannet") == {}
+    assert ObjectsSettings(class_range={"car": 7}).ranges("nuscenes") == {"car": 7}
+    assert ObjectsSettings(class_range={}).ranges("nuscenes") == {}
 
 
 def test_inputs_that_do_not_fit_are_refused(model_folder: Path, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 import yaml
 from conftest import copy_checkout, snakemake
 
-FROM_LIFT = {"lift", "embed", "pretrain", "zeroshot", "report_result", "report_triplets", "audit"}
+ZEROSHOT = {"zeroshot", "report_result"}
+FROM_LIFT = {"lift", "embed", "pretrain", "tune", "ensemble", "report_triplets", "audit", *ZEROSHOT}
 FROM_DETECT = {"detect", *FROM_LIFT}
 PUBLISH = {
     "publish_nuscenes_zeroshot_json",
@@ -83,7 +84,7 @@ def test_another_detector_runs_from_detection_on_and_keeps_the_old_results(check
     set_config(checkout, switch)
     jobs = planned(checkout)
     assert set(jobs) == FROM_DETECT | PUBLISH
-    n_shards = yaml.safe_load(before)["sources"]["world"]["nuscenes"]["train_shards"]
+    n_shards = yaml.safe_load(before)["sources"]["world"]["settings"]["train_shards"]
     assert jobs["detect"] == jobs["lift"] == jobs["embed"] == n_shards
     touch_all(checkout)
     assert planned(checkout) == {}
@@ -103,7 +104,7 @@ def test_a_new_word_in_the_vocabulary_runs_from_detection_on(checkout: Path) -> 
 
 
 def test_a_lift_parameter_runs_from_lifting_on(checkout: Path) -> None:
-    set_config(checkout, lambda config: config["lifters"]["frustum"].update(min_points=7))
+    set_config(checkout, lambda config: config["lifters"]["auto"].update(min_points=7))
     assert set(planned(checkout)) == FROM_LIFT | PUBLISH
 
 
@@ -120,17 +121,17 @@ def test_an_edit_of_a_lift_module_runs_from_lifting_on(checkout: Path, module: s
 
 def test_an_edit_of_the_training_loop_runs_from_pretraining_on(checkout: Path) -> None:
     append(checkout / "src/clip2/pretrain/train.py", "\n# edited\n")
-    assert set(planned(checkout)) == {"pretrain", "zeroshot", "report_result"} | PUBLISH_RESULT
+    assert set(planned(checkout)) == {"pretrain", "ensemble"} | ZEROSHOT | PUBLISH_RESULT
 
 
 def test_an_edit_of_an_evaluation_module_runs_the_evaluation(checkout: Path) -> None:
     append(checkout / "src/clip2/evaluate/metrics.py", "\n# edited\n")
-    assert set(planned(checkout)) == {"zeroshot", "report_result"} | PUBLISH_RESULT
+    assert set(planned(checkout)) == ZEROSHOT | PUBLISH_RESULT
 
 
 def test_an_evaluation_setting_runs_the_evaluation(checkout: Path) -> None:
     set_config(checkout, lambda config: config["evaluation"].update(zeroshot={"bootstrap": 10}))
-    assert set(planned(checkout)) == {"zeroshot", "report_result"} | PUBLISH_RESULT
+    assert set(planned(checkout)) == ZEROSHOT | PUBLISH_RESULT
 
 
 def test_an_edit_of_how_human_boxes_are_read_leaves_mining_alone(checkout: Path) -> None:
@@ -138,6 +139,32 @@ def test_an_edit_of_how_human_boxes_are_read_leaves_mining_alone(checkout: Path)
     jobs = set(planned(checkout))
     assert not jobs & {"detect", "lift", "embed", "pretrain", "ingest_world"}
     assert {"annotations_world", "objects", "zeroshot", "audit"} <= jobs
+
+
+def test_a_setting_of_one_rival_trains_that_one(checkout: Path) -> None:
+    set_config(checkout, lambda config: config["baselines"]["pointclip_tp"]["tune"].update(epochs=3))
+    jobs = planned(checkout)
+    assert set(jobs) == {"tune", "ensemble"} | ZEROSHOT | PUBLISH_RESULT
+    assert jobs["tune"] == 1
+
+
+def test_another_source_to_learn_from_makes_another_model(checkout: Path) -> None:
+    set_config(checkout, lambda config: config["benchmarks"]["nuscenes"].update(train=["world", "streets"]))
+    jobs = planned(checkout)
+    assert {"world_streets", "ingest_streets", "detect", "lift", "embed", "pretrain", "zeroshot"} <= set(jobs)
+    streets = yaml.safe_load((checkout / "config.yaml").read_text())["sources"]["streets"]["settings"]["train_shards"]
+    assert jobs["detect"] == streets  # those of the first source are there
+    assert "annotations_streets" not in jobs
+
+
+def test_all_benchmarks_are_planned_at_once(checkout: Path) -> None:
+    config = yaml.safe_load((checkout / "config.yaml").read_text())
+    jobs = planned(checkout, "results/benchmark.md")
+    for stage in ("zeroshot", "fewshot", "localization", "retrieval"):
+        wanted = sum(stage in benchmark["tasks"] for benchmark in config["benchmarks"].values())
+        assert jobs[stage] == wanted - (stage == "zeroshot")  # nuScenes' zero-shot is done
+    mixes = {tuple(benchmark["train"]) for benchmark in config["benchmarks"].values()}
+    assert jobs["pretrain"] == len(mixes) - 1
 
 
 def test_what_decides_nothing_runs_nothing(checkout: Path) -> None:
@@ -152,7 +179,7 @@ def test_human_boxes_are_no_input_of_mining(checkout: Path) -> None:
     for folder in ("results", ".snakemake"):
         shutil.rmtree(checkout / folder)
     jobs = set(planned(checkout, "model"))
-    assert jobs == {"world", "ingest_world", "detect", "lift", "embed", "pretrain", "model"}
+    assert jobs == {"world_world", "ingest_world", "detect", "lift", "embed", "pretrain", "model"}
     assert "annotations" not in snakemake(checkout, "model", "--dry-run", "--printshellcmds")
 
 
@@ -161,8 +188,10 @@ def test_human_boxes_are_no_input_of_mining(checkout: Path) -> None:
     [
         (lambda config: config["detectors"]["tiny_owl"].update(treshold=0.1), "treshold"),
         (lambda config: config["experiment"].update(detector="none"), "experiment.detector is 'none'"),
+        (lambda config: config["benchmarks"]["once"].update(source="none"), "benchmarks.once.source is 'none'"),
+        (lambda config: config["benchmarks"]["once"].update(train=["shapes"]), "no images to mine triplets from"),
         (lambda config: config.update(devise="cpu"), "devise"),
-        (lambda config: config["detectors"].update({"owl.v2": {}}), "detectors.owl.v2: use letters"),
+        (lambda config: config["detectors"].update({"owl.v2": {}}), "detectors.owl.v2"),
         (lambda config: config["detectors"]["tiny_owl"].update(score_threshold="high"), "score_threshold"),
     ],
 )

@@ -1,51 +1,85 @@
 """The configuration: every key of config.yaml, its type, default and meaning.
 
-The models here are the source of truth: ``clip2 schema`` writes ``schemas/config.schema.json`` from them, which the
-Snakefile validates against. Stages never import this module: each gets its own slice, so that a change elsewhere in the
-configuration does not touch it.
+The models here are the source of truth: the Snakefile checks its configuration with them, and ``clip2 schema`` writes
+``schemas/config.schema.json`` from them, for editors. Stages never import this module: each gets its own slice, so that
+a change elsewhere in the configuration does not touch it.
 """
 
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
 
 from clip2.detect.settings import DetectSettings
+from clip2.errors import InputError
+from clip2.evaluate.ensemble_settings import EnsembleSettings
+from clip2.evaluate.fewshot_settings import FewshotSettings
+from clip2.evaluate.localization.settings import LocalizeSettings
+from clip2.evaluate.retrieval_settings import RetrievalSettings
+from clip2.evaluate.scannet_settings import ScannetObjectsSettings
 from clip2.evaluate.settings import AuditSettings, ObjectsSettings, ZeroshotSettings
+from clip2.evaluate.tune_settings import TuneSettings
 from clip2.lift.settings import LiftSettings
 from clip2.pretrain.settings import PretrainSettings
-from clip2.scans.nuscenes.settings import NuscenesSettings
-from clip2.scans.world.settings import WorldSettings
+from clip2.sources import MODULES, Source
 from clip2.store.settings import Settings
 from clip2.teach.settings import TeachSettings
 
-
-class SourceConfig(Settings):
-    """One data set."""
-
-    kind: Literal["nuscenes", "world"] = Field(
-        description="nuscenes: a data set on disk; world: procedurally generated in nuScenes' format"
-    )
-    root: str | None = Field(None, description="data root of a data set on disk; null: the `dataroot` key")
-    nuscenes: NuscenesSettings = NuscenesSettings()
-    world: WorldSettings = WorldSettings()
+Name = Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")]
+"""It becomes part of file names, which dots and plus signs separate."""
+Task = Literal["zeroshot", "fewshot", "localization", "retrieval"]
 
 
 class ExperimentConfig(Settings):
     """Which of the named parts below are put together. Each name also names the artefacts that it makes."""
 
-    source: str = Field("world", description="key of `sources`")
-    detector: str = Field("tiny_owl", description="key of `detectors`")
-    lifter: str = Field("frustum", description="key of `lifters`")
-    teacher: str = Field("tiny_clip", description="key of `teachers`")
-    model: str = Field("small", description="key of `models`")
+    benchmark: Name = Field(
+        "nuscenes", description="key of `benchmarks`: what `snakemake` without a target makes, and the stage targets"
+    )
+    detector: Name = Field("tiny_owl", description="key of `detectors`")
+    lifter: Name = Field("auto", description="key of `lifters`")
+    teacher: Name = Field("tiny_clip", description="key of `teachers`")
+    model: Name = Field("small", description="key of `models`")
+
+
+class BenchmarkConfig(Settings):
+    """One benchmark: `results/{name}_{task}.json`."""
+
+    source: Name = Field(description="key of `sources`: whose evaluation objects are asked about")
+    train: tuple[Name, ...] = Field(min_length=1, description="keys of `sources`: what the model's triplets come from")
+    tasks: tuple[Task, ...] = Field(("zeroshot",), description="what `results/benchmark.json` gathers of it")
+    detector: Name | None = Field(None, description="instead of the experiment's")
+    lifter: Name | None = Field(None, description="instead of the experiment's")
+    teacher: Name | None = Field(None, description="instead of the experiment's")
+    model: Name | None = Field(None, description="instead of the experiment's")
+    evaluation: dict[str, dict[str, Any]] = Field(
+        {}, description="sections of `evaluation` (zeroshot, fewshot …) and the keys that differ for this benchmark"
+    )
+
+
+class BaselineConfig(Settings):
+    """One rival that is trained."""
+
+    pairs: Name | None = Field(
+        None, description="key of `sources`, of kind pairs: what it is trained on; null: the benchmark's triplets"
+    )
+    tune: TuneSettings = Field(TuneSettings(), description="settings of `tune`; the teacher is the experiment's")
 
 
 class EvaluationConfig(Settings):
     """How the result is measured."""
 
     objects: ObjectsSettings = ObjectsSettings()
+    scannet_objects: ScannetObjectsSettings = ScannetObjectsSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
     zeroshot: ZeroshotSettings = ZeroshotSettings()
+    fewshot: FewshotSettings = FewshotSettings()
+    localization: LocalizeSettings = LocalizeSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
     audit: AuditSettings = AuditSettings()
+
+
+PARTS = {"detector": "detectors", "lifter": "lifters", "teacher": "teachers", "model": "models"}
+"""Key of an experiment or a benchmark → section that it names an entry of."""
 
 
 class Config(Settings):
@@ -56,9 +90,51 @@ class Config(Settings):
         "auto", description="auto: the GPU where there is one, and the scheduler is asked for one; cpu: neither"
     )
     experiment: ExperimentConfig = ExperimentConfig()
-    sources: dict[str, SourceConfig]
-    detectors: dict[str, DetectSettings]
-    lifters: dict[str, LiftSettings]
-    teachers: dict[str, TeachSettings]
-    models: dict[str, PretrainSettings]
+    benchmarks: dict[Name, BenchmarkConfig]
+    sources: dict[Name, Source]
+    detectors: dict[Name, DetectSettings]
+    lifters: dict[Name, LiftSettings]
+    teachers: dict[Name, TeachSettings]
+    models: dict[Name, PretrainSettings]
+    baselines: dict[Name, BaselineConfig] = Field(
+        {}, description="rivals that are trained, by the name of their result"
+    )
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        self._need("experiment.benchmark", self.experiment.benchmark, "benchmarks")
+        for part, section in PARTS.items():
+            self._need(f"experiment.{part}", getattr(self.experiment, part), section)
+        for name, benchmark in self.benchmarks.items():
+            for part, section in PARTS.items():
+                if getattr(benchmark, part) is not None:
+                    self._need(f"benchmarks.{name}.{part}", getattr(benchmark, part), section)
+            self._need(f"benchmarks.{name}.source", benchmark.source, "sources")
+            for source in benchmark.train:
+                self._need(f"benchmarks.{name}.train", source, "sources")
+                if MODULES[self.sources[source].kind].frames is None:
+                    raise ValueError(f"benchmarks.{name}.train: {source!r} has no images to mine triplets from")
+        for name, baseline in self.baselines.items():
+            if baseline is not None and baseline.pairs is not None:
+                self._need(f"baselines.{name}.pairs", baseline.pairs, "sources")
+        return self
+
+    def _need(self, key: str, name: str, section: str) -> None:
+        there = getattr(self, section)
+        if name not in there:
+            raise ValueError(f"{key} is {name!r}, but `{section}` has only: {', '.join(there)}")
+
+
+def check_config(raw: dict[str, Any]) -> Config:
+    """The configuration that a dictionary holds.
+
+    Raises:
+        InputError: with the first thing that is wrong.
+    """
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"config: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}") from None

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from torchvision.ops import batched_nms
 from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
-from clip2.scans.world.inventory import CLASSES
 from clip2.scans.world.nuscenes_writer import JPEG_QUALITY
 from clip2.scans.world.traffic import make_street
 from tools.tiny_models.average_precision import Detections, average_precision
 from tools.tiny_models.corpus import HELD_OUT_SEED, labelled_images, padded
 from tools.tiny_models.crops import square_crop
-from tools.tiny_models.vocabulary import detection_of
+from tools.tiny_models.vocabulary import CLASSES, detection_of
 
 FIRST_STREET = HELD_OUT_SEED + 10_000
 MOMENT = 1.5

@@ -1,8 +1,10 @@
 """Train the tiny CLIP, open_clip's own architecture, on rendered crops and templated captions.
 
-    python -m tools.tiny_models.clip_train --train data/train --val data/val --out resources/models/tiny_clip
+    python -m tools.tiny_models.clip_train --train data/streets data/rooms --val data/streets_val data/rooms_val \\
+        --out resources/models/tiny_clip
 
-``--out`` must hold ``open_clip_config.json``; the weights are written beside it.
+``--out`` must hold ``open_clip_config.json``; the weights are written beside it. ``--knowing`` starts from weights that
+know fewer words.
 """
 
 import argparse
@@ -18,10 +20,10 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from clip2.scans.world.inventory import CLASSES, COLOURS
-from tools.tiny_models.vocabulary import BACKGROUND, DETECTION_NAMES, TEMPLATES, detection_of, true_names
+from clip2.scans.world.inventory import COLOURS
+from tools.tiny_models.vocabulary import BACKGROUND, CLASSES, DETECTION_NAMES, TEMPLATES, detection_of, true_names
 
 TINTED = 0.45
 """Share of captions that name the colour."""
@@ -74,10 +76,10 @@ class Captions:
 class CaptionedCrops:
     """Draws batches of crops, rarer classes more often, each with a random true caption."""
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer, device: str) -> None:
+    def __init__(self, folders: list[Path], tokenizer: Tokenizer, device: str) -> None:
         self.device, self.rng = device, np.random.default_rng(0)
-        self.crops = torch.from_numpy(np.load(folder / "crops.npy")).to(device)
-        labels = np.load(folder / "labels.npy")
+        self.crops = torch.from_numpy(np.concatenate([np.load(f / "crops.npy") for f in folders])).to(device)
+        labels = np.concatenate([np.load(f / "labels.npy") for f in folders])
         self.fine, self.colour = labels[:, 0].astype(int), labels[:, 1].astype(int)
         names, truth, chance = true_names()
         self.truth, self.cumulative, self.names = torch.from_numpy(truth).to(device), np.cumsum(chance, 1), names
@@ -129,9 +131,11 @@ def evaluate(model: torch.nn.Module, tokenizer: Tokenizer, folder: Path) -> dict
     ten = np.array([detection_of(i) for i in fine])
     known, every = usable & (ten >= 0), usable & (fine < BACKGROUND)
     words = [name.replace("_", " ") for name in DETECTION_NAMES]
-    among_ten = zero_shot(model, tokenizer, crops[torch.from_numpy(known)], words) == ten[known]
+    among_ten = (
+        (zero_shot(model, tokenizer, crops[torch.from_numpy(known)], words) == ten[known]) if known.any() else 0.0
+    )
     among_all = zero_shot(model, tokenizer, crops[torch.from_numpy(every)], list(CLASSES)) == fine[every]
-    return {"ten_top1": float(among_ten.mean()), "all_top1": float(among_all.mean())}
+    return {"ten_top1": float(np.mean(among_ten)), "all_top1": float(among_all.mean())}
 
 
 def train(model: torch.nn.Module, data: CaptionedCrops, steps: int, batch: int, lr: float) -> None:
@@ -147,24 +151,36 @@ def train(model: torch.nn.Module, data: CaptionedCrops, steps: int, batch: int, 
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        if step % 500 == 0:
+        if step % 50 == 0:
             print(f"step {step} loss {loss.item():.3f} {time.time() - start:.0f} s", flush=True)
 
 
 @torch.no_grad()
 def save(model: torch.nn.Module, used_tokens: torch.Tensor, path: Path) -> None:
     """Write half-precision weights; embeddings of tokens never seen become zeros, which compress away."""
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
     keep = torch.zeros_like(model.token_embedding.weight[:, :1])
     keep[used_tokens] = 1
-    model.token_embedding.weight.mul_(keep)
-    save_file({k: v.half().contiguous().cpu() for k, v in model.state_dict().items()}, path, metadata={"format": "pt"})
+    weights["token_embedding.weight"] *= keep
+    save_file({k: v.half().contiguous().cpu() for k, v in weights.items()}, path, metadata={"format": "pt"})
+
+
+@torch.no_grad()
+def start_from(model: torch.nn.Module, path: Path) -> None:
+    """Take over weights; tokens that they do not know (rows of zeros) keep their random start."""
+    weights = {name: value.float() for name, value in load_file(path).items()}
+    table = weights["token_embedding.weight"]
+    unknown = ~table.any(1)
+    table[unknown] = model.token_embedding.weight[unknown].cpu()
+    model.load_state_dict(weights)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--val", type=Path, required=True)
+    parser.add_argument("--train", type=Path, nargs="+", required=True)
+    parser.add_argument("--val", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--knowing", type=Path, help="weights to start from (.safetensors)")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--lr", type=float, default=1e-3)
@@ -174,10 +190,13 @@ def main() -> None:
     model = open_clip.CLIP(**json.loads((args.out / "open_clip_config.json").read_text())["model_cfg"]).to(device)
     tokenizer = open_clip.get_tokenizer(f"local-dir:{args.out}")
     data = CaptionedCrops(args.train, tokenizer, device)
+    if args.knowing:
+        start_from(model, args.knowing)
     train(model, data, args.steps, args.batch, args.lr)
     model.eval()
     save(model, data.captions.used_tokens(), args.out / "open_clip_model.safetensors")
-    print(evaluate(model, tokenizer, args.val), flush=True)
+    for folder in args.val:
+        print(folder.name, evaluate(model, tokenizer, folder), flush=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.scans.world import rig
-from clip2.scans.world.inventory import CLASSES, COLOURS
+from clip2.scans.world.inventory import COLOURS
 from clip2.scans.world.render import take_picture
 from clip2.scans.world.scan import sweep
 from clip2.scans.world.settings import FIRST_WORLD_SEED
@@ -25,7 +25,7 @@ from clip2.scans.world.tracing import NOBODY, Tracer
 from clip2.scans.world.traffic import make_street
 from clip2.scans.world.visibility import Shot, Silhouettes, seen_actors
 from tools.tiny_models.crops import square_crop
-from tools.tiny_models.vocabulary import BACKGROUND
+from tools.tiny_models.vocabulary import BACKGROUND, CLASSES
 
 HELD_OUT_SEED = 900_000
 """Seeds from here on measure the models; those below train them; the world's own start at ``FIRST_WORLD_SEED``."""
@@ -57,7 +57,7 @@ def labelled_images(street: Street, moment: float, rng: np.random.Generator, qua
             label = (CLASSES.index(actor.kind), COLOURS.index(actor.colour), points[seen.actor])
             rows.append((*seen.box, *label, visible / unhidden if unhidden else 1.0))
         boxes = np.array(rows, np.float32).reshape(-1, len(BOX_FIELDS))
-        yield LabelledImage(_through_jpeg(picture.image, quality), picture.owners, boxes)
+        yield LabelledImage(through_jpeg(picture.image, quality), picture.owners, boxes)
 
 
 def padded(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -68,13 +68,13 @@ def padded(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     return out
 
 
-def _through_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+def through_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     coded = cv2.imencode(".jpg", image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
     decoded: NDArray[np.uint8] = np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
     return decoded
 
 
-def _background_crop(image: LabelledImage, rng: np.random.Generator) -> NDArray[np.uint8] | None:
+def background_crop(image: LabelledImage, rng: np.random.Generator) -> NDArray[np.uint8] | None:
     """A crop that shows next to nothing of any actor, or None where a few tries found none."""
     height, width = image.owners.shape
     for _ in range(3):
@@ -100,7 +100,7 @@ def render_scene(job: tuple[int, int, int]) -> dict[str, NDArray[np.generic]]:
                     continue
                 crops.append(square_crop(item.image, row[:4] + rng.normal(0, 0.04, 4) * (width, height, width, height)))
                 labels.append((*row[4:8], min(width, height)))
-            background = _background_crop(item, rng)
+            background = background_crop(item, rng)
             if background is not None:
                 crops.append(background)
                 labels.append((BACKGROUND, -1, 0, 1, 64))

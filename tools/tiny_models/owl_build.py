@@ -1,18 +1,22 @@
-"""Make an untrained tiny OWLv2 of transformers' own architecture, its tokenizer cut down to the words it will know.
+"""Make a tiny OWLv2 of transformers' own architecture, its tokenizer cut down to the words it will know.
 
-python -m tools.tiny_models.owl_build resources/models/tiny_owl
+python -m tools.tiny_models.owl_build data/owl                                       untrained
+python -m tools.tiny_models.owl_build data/owl --knowing resources/models/tiny_owl   with what another one knows
 """
 
 import argparse
 import json
 from pathlib import Path
 
+import torch
 from open_clip.tokenizer import SimpleTokenizer, bytes_to_unicode, get_pairs
+from safetensors.torch import load_file
 from transformers import CLIPTokenizer, Owlv2Config, Owlv2ForObjectDetection, Owlv2ImageProcessor, Owlv2Processor
 
 from tools.tiny_models.vocabulary import true_names
 
 TEXT_LENGTH = 16
+TOKENS = "owlv2.text_model.embeddings.token_embedding.weight"
 OWL_TEMPLATES = ("{}", "a {}", "a photo of a {}", "an image of a {}")
 
 
@@ -95,16 +99,54 @@ def prompts(names: list[str]) -> list[str]:
     return [template.format(name) for template in OWL_TEMPLATES for name in names]
 
 
+def untrained(config: Owlv2Config) -> Owlv2ForObjectDetection:
+    """A model to train from nothing."""
+    model = Owlv2ForObjectDetection(config)
+    initialise_heads(model)
+    return model
+
+
+@torch.no_grad()
+def initialise_heads(model: Owlv2ForObjectDetection) -> None:
+    """transformers leaves the heads' weights at N(0, 1), which saturates the boxes and never trains."""
+    for head in (model.class_head, model.box_head, model.objectness_head):
+        for layer in head.modules():
+            if isinstance(layer, torch.nn.Linear):
+                layer.weight.normal_(std=layer.in_features**-0.5)
+    model.box_head.dense2.weight.mul_(0.1)
+    model.objectness_head.dense2.weight.mul_(0.1)
+    model.objectness_head.dense2.bias.fill_(-3.0)
+    for layer, bias in ((model.class_head.logit_shift, -0.6), (model.class_head.logit_scale, 9.0)):
+        layer.weight.mul_(0.05)
+        layer.bias.fill_(bias)
+
+
+@torch.no_grad()
+def with_more_words(known: Path, tokenizer: CLIPTokenizer) -> Owlv2ForObjectDetection:
+    """The model of a folder, for a tokenizer that knows more: embeddings of the tokens it has go with them."""
+    old_words = json.loads((known / "vocab.json").read_text())
+    weights = load_file(known / "model.safetensors")
+    table = weights[TOKENS].float()
+    model = untrained(build_config(len(tokenizer)))
+    new = torch.randn(len(tokenizer), table.shape[1]) * table.std()
+    for token, number in tokenizer.get_vocab().items():
+        if token in old_words:
+            new[number] = table[old_words[token]]
+    model.load_state_dict({**{name: value.float() for name, value in weights.items()}, TOKENS: new})
+    return model
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="gets config, processor and tokenizer; no weights")
-    folder = parser.parse_args().folder
-    tokenizer = build_tokenizer(folder)
-    config = build_config(len(tokenizer))
-    config.save_pretrained(folder)
-    build_processor(tokenizer, config.vision_config.image_size).save_pretrained(folder)
-    parameters = sum(p.numel() for p in Owlv2ForObjectDetection(config).parameters())
-    print(f"{len(tokenizer)} tokens, {parameters} parameters")
+    parser.add_argument("folder", type=Path, help="gets config, processor, tokenizer and weights")
+    parser.add_argument("--knowing", type=Path, help="folder of a tiny OWLv2 that knows fewer words")
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer(args.folder)
+    model = with_more_words(args.knowing, tokenizer) if args.knowing else untrained(build_config(len(tokenizer)))
+    build_processor(tokenizer, model.config.vision_config.image_size).save_pretrained(args.folder)
+    model.save_pretrained(args.folder)
+    print(f"{len(tokenizer)} tokens, {sum(p.numel() for p in model.parameters())} parameters")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Train the tiny OWLv2 on rendered images: centre-heat targets over text queries, L1 and generalised-IoU boxes.
 
-    python -m tools.tiny_models.owl_train --train data/train --val data/val --base resources/models/tiny_owl \\
-        --out resources/models/tiny_owl --seconds 1100
+    python -m tools.tiny_models.owl_train --train data/streets data/rooms --val data/streets_val data/rooms_val \\
+        --base data/owl --out resources/models/tiny_owl --seconds 1100
 """
 
 import argparse
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torchvision.ops import batched_nms, generalized_box_iou_loss
-from transformers import AutoTokenizer, Owlv2Config, Owlv2ForObjectDetection
+from transformers import AutoTokenizer, Owlv2ForObjectDetection
 
-from clip2.scans.world.inventory import CLASSES
 from tools.tiny_models.average_precision import average_precision
 from tools.tiny_models.owl_build import OWL_TEMPLATES, TEXT_LENGTH, prompts
-from tools.tiny_models.vocabulary import BACKGROUND, detection_of, true_names
+from tools.tiny_models.vocabulary import BACKGROUND, CLASSES, detection_of, true_names
 
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
@@ -71,21 +71,6 @@ def targets(boxes: torch.Tensor, valid: torch.Tensor, grid: int) -> tuple[torch.
     preference = heat * valid[..., None] + (heat > 0.99) * 0.01 / (1 + size.prod(-1))[..., None] * valid[..., None]
     owner = preference.argmax(1)
     return (heat * valid[..., None]).gather(1, owner[:, None])[:, 0], owner
-
-
-@torch.no_grad()
-def initialise_heads(model: Owlv2ForObjectDetection) -> None:
-    """transformers leaves the heads' weights at N(0, 1), which saturates the boxes and never trains."""
-    for head in (model.class_head, model.box_head, model.objectness_head):
-        for layer in head.modules():
-            if isinstance(layer, torch.nn.Linear):
-                layer.weight.normal_(std=layer.in_features**-0.5)
-    model.box_head.dense2.weight.mul_(0.1)
-    model.objectness_head.dense2.weight.mul_(0.1)
-    model.objectness_head.dense2.bias.fill_(-3.0)
-    for layer, bias in ((model.class_head.logit_shift, -0.6), (model.class_head.logit_scale, 9.0)):
-        layer.weight.mul_(0.05)
-        layer.bias.fill_(bias)
 
 
 def text_queries(model: Owlv2ForObjectDetection, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -153,7 +138,7 @@ def evaluate(
     precision = average_precision(found, boxes, len(CLASSES))
     ten = [v for c, v in precision.items() if detection_of(c) >= 0]
     tail = [v for c, v in precision.items() if detection_of(c) < 0]
-    return {"ap50_known": float(np.mean(ten)), "ap50_tail": float(np.mean(tail))}
+    return {"ap50_known": float(np.mean(ten or [0])), "ap50_tail": float(np.mean(tail or [0]))}
 
 
 @dataclass(frozen=True)
@@ -205,46 +190,89 @@ def losses(model: Owlv2ForObjectDetection, words: Prompts, images: torch.Tensor,
     )
 
 
+class LabelledImages:
+    """Rendered images of one folder (all of one size) and their boxes; drawn at random."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self.images = torch.from_numpy(np.load(folder / "images.npy")).to(device)
+        self.boxes = torch.from_numpy(np.load(folder / "boxes.npy")).to(device)
+
+    def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        pick = torch.randint(len(self.images), (size,), device=self.images.device)
+        return self.images[pick], self.boxes[pick]
+
+
+def freeze(model: Owlv2ForObjectDetection, layers: int) -> None:
+    """Leave the patch embedding and the first layers of the image tower as they are; none for 0 layers."""
+    if layers:
+        tower = model.owlv2.vision_model
+        for module in (tower.embeddings, tower.pre_layernorm, *tower.encoder.layers[:layers]):
+            module.requires_grad_(False)
+
+
+def train(
+    model: Owlv2ForObjectDetection,
+    words: Prompts,
+    data: list[LabelledImages],
+    batch: int,
+    lr: float,
+    seconds: float,
+    keep: Callable[[], None],
+) -> int:
+    """AdamW with a cosine over ``seconds``; folders take turns, ``keep`` is called now and then. Gives the steps."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decay, rest = ([p for p in trained if (p.ndim >= 2) == big] for big in (True, False))
+    groups = [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98))
+    start = kept = time.time()
+    step = 0
+    while (elapsed := time.time() - start) < seconds:
+        fade = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * elapsed / seconds))
+        for group in optimiser.param_groups:
+            group["lr"] = lr * min(1, (step + 1) / 300) * fade
+        loss = losses(model, words, *data[step % len(data)].batch(batch))
+        optimiser.zero_grad(set_to_none=True)
+        loss.total().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        if step % 50 == 0:
+            print(f"step {step} words {loss.words:.3f} boxes {loss.boxes:.3f} {elapsed:.0f} s", flush=True)
+        if time.time() - kept > 600:
+            keep()
+            kept = time.time()
+        step += 1
+    return step
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--val", type=Path, required=True)
+    parser.add_argument("--train", type=Path, nargs="+", required=True, help="folders that corpus and rooms made")
+    parser.add_argument("--val", type=Path, nargs="+", required=True)
     parser.add_argument("--base", type=Path, required=True, help="folder that owl_build made")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--frozen", type=int, default=0, help="first layers of the image tower that stay as they are")
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seconds", type=float, default=1100)
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
-    model = Owlv2ForObjectDetection(Owlv2Config.from_pretrained(args.base))
-    initialise_heads(model)
-    model = model.float().to(device).train()
+    model = Owlv2ForObjectDetection.from_pretrained(args.base, dtype=torch.float32).to(device).train()
+    freeze(model, args.frozen)
     words = Prompts(args.base, device)
-    images = torch.from_numpy(np.load(args.train / "images.npy")).to(device)
-    boxes = torch.from_numpy(np.load(args.train / "boxes.npy")).to(device)
-    decay, rest = ([p for p in model.parameters() if (p.ndim >= 2) == big] for big in (True, False))
-    groups = [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98))
-    start, step = time.time(), 0
-    while (elapsed := time.time() - start) < args.seconds:
-        fade = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * elapsed / args.seconds))
-        for group in optimiser.param_groups:
-            group["lr"] = args.lr * min(1, (step + 1) / 300) * fade
-        pick = torch.randint(len(images), (args.batch,), device=device)
-        loss = losses(model, words, images[pick], boxes[pick])
-        optimiser.zero_grad(set_to_none=True)
-        loss.total().backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        if step % 500 == 0:
-            print(f"step {step} words {loss.words:.3f} boxes {loss.boxes:.3f} {elapsed:.0f} s", flush=True)
-        step += 1
+
+    def keep() -> None:
+        half = {name: value.half().contiguous().cpu() for name, value in model.state_dict().items()}
+        model.save_pretrained(args.out, state_dict=half)
+
+    data = [LabelledImages(folder, device) for folder in args.train]
+    steps = train(model, words, data, args.batch, args.lr, args.seconds, keep)
+    keep()
     model.eval()
-    val_images, val_boxes = torch.from_numpy(np.load(args.val / "images.npy")), np.load(args.val / "boxes.npy")
     size = model.config.vision_config.image_size
-    print(f"{step} steps", evaluate(model, val_images, val_boxes, words, size), flush=True)
-    model.half().save_pretrained(args.out)
+    for folder in args.val:
+        images, boxes = torch.from_numpy(np.load(folder / "images.npy")), np.load(folder / "boxes.npy")
+        print(f"{steps} steps, {folder.name}", evaluate(model, images, boxes, words, size), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 """Words for the world's classes: names, hypernyms, captions, and which of them are true of a class."""
 
 import numpy as np
+from clip2.scans.world.room_catalog import ROOM_CATALOGUE
 from numpy.typing import NDArray
 
 from clip2.evaluate.settings import NUSCENES_CLASSES as DETECTION_NAMES
-from clip2.scans.world.inventory import CATALOGUE, CLASSES
+from clip2.scans.world.inventory import CATALOGUE
+from clip2.scans.world.inventory import CLASSES as STREET_CLASSES
 
+CLASSES: tuple[str, ...] = STREET_CLASSES + tuple(sorted(set(ROOM_CATALOGUE) - set(STREET_CLASSES)))
+"""All names, the street's first: their index is the class number of these tools."""
 BACKGROUND = len(CLASSES)
-BACKGROUND_NAMES = ("background", "empty road", "building", "sky and buildings")
+BACKGROUND_NAMES = ("background", "empty road", "building", "sky and buildings", "wall", "floor")
 TEMPLATES = (
     "{}",
     "a {}",
@@ -15,6 +19,7 @@ TEMPLATES = (
     "a photo of a {}",
     "an image of a {}",
     "a {} on the street",
+    "a {} in a room",
     "a picture of the {}",
     "there is a {} in the scene",
     "a cropped photo of a {}",
@@ -33,16 +38,17 @@ def names_of(index: int) -> tuple[str, ...]:
     """Name and synonyms of a class number; ``BACKGROUND`` has names too."""
     if index == BACKGROUND:
         return BACKGROUND_NAMES
-    kind = CATALOGUE[CLASSES[index]]
-    return (kind.name, *kind.synonyms)
+    name = CLASSES[index]
+    kinds = [catalogue[name] for catalogue in (CATALOGUE, ROOM_CATALOGUE) if name in catalogue]
+    return tuple(dict.fromkeys([name, *(word for kind in kinds for word in kind.synonyms)]))
 
 
 def detection_of(index: int) -> int:
     """Position in ``DETECTION_NAMES`` of a class number, -1 for the long tail and the background."""
     if index == BACKGROUND:
         return -1
-    name = CATALOGUE[CLASSES[index]].detection
-    return DETECTION_NAMES.index(name) if name else -1
+    kind = CATALOGUE.get(CLASSES[index])
+    return DETECTION_NAMES.index(kind.detection) if kind and kind.detection else -1
 
 
 def true_names() -> tuple[list[str], NDArray[np.bool_], NDArray[np.float32]]:

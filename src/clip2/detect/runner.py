@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clip2.detect.detector import Detector, Found
-from clip2.scans.images import ImageError, read_image
+from clip2.scans.images import ImageError, read_frame_image
 from clip2.store.bad_frames import BadFrames
 
 Frame = dict[str, Any]
@@ -45,7 +45,7 @@ def load_image(frame: Frame, data_root: Path, pin: bool = False) -> Tensor:
     Raises:
         clip2.scans.images.ImageError: missing, unreadable or not of the frame's size.
     """
-    image = torch.from_numpy(read_image(data_root / frame["image_path"], (frame["width"], frame["height"])))
+    image = torch.from_numpy(read_frame_image(data_root, frame))
     return (image.pin_memory() if pin else image).permute(2, 0, 1)
 
 

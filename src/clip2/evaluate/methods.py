@@ -1,14 +1,19 @@
 """The methods that answer "which class is this?": each takes a batch of objects and scores every class."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
-from clip2.evaluate import pointclip
+from clip2.errors import InputError
+from clip2.evaluate.depth_views import OncePerBatch, Projection, draw, encode_maps
+from clip2.evaluate.projections import PROJECTIONS, UNTUNED
 from clip2.evaluate.queries import Batch
+from clip2.evaluate.towers import Tower, build_adapter, build_visual, check_teacher
 from clip2.teach.teacher import Teacher
 
 Scorer = Callable[[Batch], NDArray[np.float32]]
@@ -31,16 +36,6 @@ def clip2_scorer(
     return score
 
 
-def pointclip_scorer(teacher: Teacher, names: Sequence[str]) -> Scorer:
-    """PointCLIP zero-shot, see :mod:`clip2.evaluate.pointclip`."""
-    text = pointclip.encode_text(teacher, names)
-
-    def score(batch: Batch) -> NDArray[np.float32]:
-        return np.asarray(pointclip.scores(teacher, text, batch.crops).cpu().numpy(), np.float32)
-
-    return score
-
-
 def teacher_2d_scorer(teacher: Teacher, names: Sequence[str], templates: Sequence[str], threads: int) -> Scorer:
     """The teacher itself on the object's picture: how well the pictures alone can be named."""
     text = teacher.encode_labels(names, templates)
@@ -53,3 +48,102 @@ def teacher_2d_scorer(teacher: Teacher, names: Sequence[str], templates: Sequenc
         return scores
 
     return score
+
+
+def depth_scorers(
+    methods: Sequence[str], teacher: Teacher, names: Sequence[str], towers: Mapping[str, Tower]
+) -> dict[str, Scorer]:
+    """Those of ``methods`` that see points as depth pictures: mean over the views of their cosine with the text.
+
+    A method and its tuned variant share what they can: pictures, and where the image tower is frozen, its vectors.
+
+    Args:
+        towers: tuned weights by method name.
+
+    Raises:
+        InputError: a tower of another teacher.
+    """
+    scorers: dict[str, Scorer] = {}
+    for projection in PROJECTIONS.values():
+        maps = OncePerBatch[Batch](_drawer(projection, teacher))
+        frozen = OncePerBatch[Batch](_encoder(projection, teacher, maps))
+        for method in (projection.name, f"{projection.name}_tp"):
+            if method not in methods:
+                continue
+            views: Callable[[Batch], Tensor]
+            if method in UNTUNED:
+                views = frozen
+            else:
+                views = _tuned_views(projection, towers[method], teacher, maps, frozen)
+            text = teacher.encode_labels(names, depth_templates(method, towers))
+            scorers[method] = _mean_cosine(views, text)
+    return scorers
+
+
+def depth_templates(method: str, towers: Mapping[str, Tower]) -> tuple[str, ...]:
+    """Prompt templates of a depth method: those that it was tuned with, else its own."""
+    return towers[method].templates if method in towers else (PROJECTIONS[method].template,)
+
+
+def _drawer(projection: Projection, teacher: Teacher) -> Callable[[Batch], Tensor]:
+    return lambda batch: draw(projection, batch.crops, teacher)
+
+
+def _encoder(projection: Projection, teacher: Teacher, maps: Callable[[Batch], Tensor]) -> Callable[[Batch], Tensor]:
+    return lambda batch: encode_maps(projection, maps(batch), teacher)
+
+
+def _tuned_views(
+    projection: Projection,
+    tower: Tower,
+    teacher: Teacher,
+    maps: Callable[[Batch], Tensor],
+    frozen: Callable[[Batch], Tensor],
+) -> Callable[[Batch], Tensor]:
+    check_teacher(tower, teacher)
+    if projection.name in UNTUNED:
+        adapter = build_adapter(tower, projection.n_views, teacher)
+        return lambda batch: adapter(frozen(batch))
+    visual = build_visual(tower, teacher)
+    return lambda batch: encode_maps(projection, maps(batch), teacher, visual)
+
+
+def _mean_cosine(views: Callable[[Batch], Tensor], text: Tensor) -> Scorer:
+    def score(batch: Batch) -> NDArray[np.float32]:
+        return np.asarray((views(batch).mean(1) @ text.T).cpu().numpy(), np.float32)
+
+    return score
+
+
+def towers_by_name(towers: Sequence[Tower]) -> dict[str, Tower]:
+    """Towers by the method that they make.
+
+    Raises:
+        InputError: two make the same.
+    """
+    named: dict[str, Tower] = {}
+    for tower in towers:
+        if tower.name in named:
+            raise InputError(f"{tower.path}: is {tower.name}, but so is {named[tower.name].path}; give one of them")
+        named[tower.name] = tower
+    return named
+
+
+def depth_protocol(methods: Sequence[str], towers: Mapping[str, Tower]) -> dict[str, Any]:
+    """What decides the depth methods' numbers, by method."""
+    said: dict[str, Any] = {}
+    for method in methods:
+        projection = PROJECTIONS.get(method.removesuffix("_tp"))
+        if projection is None:
+            continue
+        said[method] = {
+            "templates": list(depth_templates(method, towers)),
+            "views": projection.n_views,
+            "view_weights": "equal",
+            "most_points": projection.max_points or None,
+        }
+        if method in towers:
+            header = towers[method].header
+            known = ("pre_trained_on", "source_kind", "counts", "settings", "weights_from")
+            said[method]["tuned"] = {key: header[key] for key in known if key in header}
+    return said

@@ -14,7 +14,7 @@ from clip2.evaluate.boxes import BoxSearch, annotation_corners
 from clip2.evaluate.settings import ObjectsSettings
 from clip2.geometry import project_box
 from clip2.scans.clouds import CloudError, load_points
-from clip2.scans.images import ImageError, read_image
+from clip2.scans.images import ImageError, read_frame_image
 from clip2.scans.windows import square_window_jpeg
 from clip2.store.bad_frames import BadFrames
 from clip2.store.provenance import provenance
@@ -153,7 +153,7 @@ class Pictures:
         key = view["frame_id"]
         if key not in self._images:
             try:
-                self._images[key] = read_image(self._root / view["image_path"], (view["width"], view["height"]))
+                self._images[key] = read_frame_image(self._root, view)
             except ImageError as error:
                 self._bad.add(key, error.reason, str(error))
                 self._images[key] = None

@@ -17,7 +17,9 @@ from clip2.store.tables import iterate_rows, read_header
 Shards = Sequence[tuple[Path, Path]]
 """(Parquet, HDF5) of each shard."""
 AGREED = ("source", "source_kind", "dataset", "split", "sensor", "units", "axes", "protocol")
-"""Header keys that must be the same in all shards."""
+"""Header keys that must be the same in all shards. The sensor is "lidar", "rgbd", or "objects" for object sets."""
+AGREED_IF_THERE = ("classes",)
+"""Of object sets: their classes, in the order of the labels."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,20 @@ def common_header(shards: Shards) -> dict[str, Any]:
     for path, header in headers:
         if header.get("kind") != "objects":
             raise InputError(f"{path}: holds {header.get('kind')}, not objects; give what `clip2 objects` wrote")
-        for key in AGREED:
-            if header[key] != first[key]:
+        for key in (*AGREED, *AGREED_IF_THERE):
+            if header.get(key) != first.get(key):
                 raise InputError(
-                    f"{path}: {key} is {header[key]!r}, but {first[key]!r} in {first_path}; "
+                    f"{path}: {key} is {header.get(key)!r}, but {first.get(key)!r} in {first_path}; "
                     "evaluate shards of one source, made with one setting"
                 )
-        skipped.update(header["skipped"])
+        skipped.update(header.get("skipped", {}))
     if first["axes"]["up"] != "z":
         raise InputError(f"{first_path}: the points' up direction is {first['axes']['up']!r}; the methods expect z")
     return {
         **{key: first[key] for key in AGREED},
+        **{key: first[key] for key in AGREED_IF_THERE if key in first},
         "n_objects": sum(header["counts"]["objects"] for _, header in headers),
-        "clouds_per_sample": max(header["clouds_per_sample"] for _, header in headers),
+        "clouds_per_sample": max(header.get("clouds_per_sample", 1) for _, header in headers),
         "skipped": dict(sorted(skipped.items())),
     }
 

@@ -1,6 +1,6 @@
 """Settings of the evaluation stages. Defaults are the nuScenes detection benchmark's."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -34,14 +34,27 @@ NUSCENES_CLASS_RANGE = {
 }
 """Metres: ``class_range`` of the devkit's detection_cvpr_2019 configuration."""
 
-Method = Literal["clip2", "pointclip", "teacher_2d", "chance"]
+Method = Literal[
+    "clip2",
+    "pointclip",
+    "pointclip_v2",
+    "clip2point",
+    "pointclip_tp",
+    "pointclip_v2_tp",
+    "clip2point_tp",
+    "teacher_2d",
+    "ensemble",
+    "chance",
+]
 
 
 class ObjectsSettings(Settings):
     """Which annotated objects are asked about, and which points they are given as."""
 
-    class_range: dict[str, float] = Field(
-        NUSCENES_CLASS_RANGE, description="metres from the car; farther objects of the class are left out"
+    class_range: dict[str, float] | None = Field(
+        None,
+        description="metres from the sensor; farther objects of the class are left out; "
+        "null: the data set's own, which only nuScenes has; {} none",
     )
     official_filters: bool = Field(
         True, description="leave out boxes without a lidar or radar point, and cycles that stand in a bicycle rack"
@@ -66,14 +79,22 @@ class ObjectsSettings(Settings):
     include_other: bool = Field(False, description="keep objects outside the benchmark's classes too (long tail)")
     max_bad_share: float = Field(0.01, ge=0, le=1, description="share of unreadable frames above which the stage fails")
 
+    def ranges(self, dataset: str) -> dict[str, float]:
+        """Class → metres, for the objects of a data set; a class that is not in it has no limit."""
+        if self.class_range is not None:
+            return self.class_range
+        return NUSCENES_CLASS_RANGE if dataset == "nuscenes" else {}
+
 
 class ZeroshotSettings(Settings):
     """Which methods answer, and how the classes are worded for them."""
 
     methods: tuple[Method, ...] = Field(
-        ("clip2", "pointclip", "teacher_2d", "chance"), min_length=1, description="methods, all on the same objects"
+        get_args(Method),
+        min_length=1,
+        description="methods, all on the same objects; those whose weights are not given are left out",
     )
-    classes: tuple[str, ...] = Field(NUSCENES_CLASSES, min_length=2, description="the classes to choose from")
+    classes: tuple[str, ...] = Field((), description="the classes to choose from; () the data set's own")
     names: dict[str, str] = Field(
         {}, description="words for a class in the prompts; a class that is not here is its name, underscores as spaces"
     )

@@ -11,12 +11,22 @@ from numpy.typing import NDArray
 
 from clip2.console import progress
 from clip2.errors import InputError
-from clip2.evaluate import pointclip
-from clip2.evaluate.methods import Scorer, clip2_scorer, pointclip_scorer, teacher_2d_scorer
+from clip2.evaluate.classes import choose_classes, class_words
+from clip2.evaluate.fusion import Fusion, fused, read_fusion
+from clip2.evaluate.methods import (
+    Scorer,
+    clip2_scorer,
+    depth_protocol,
+    depth_scorers,
+    teacher_2d_scorer,
+    towers_by_name,
+)
 from clip2.evaluate.metrics import DIGITS, chance_metrics, class_mean, confusion_counts, recognition_metrics
+from clip2.evaluate.projections import TUNED
 from clip2.evaluate.queries import Batch, Shards, batches, common_header
 from clip2.evaluate.result import write_result
 from clip2.evaluate.settings import ZeroshotSettings
+from clip2.evaluate.towers import Tower, read_tower
 from clip2.pretrain.model import load
 from clip2.store.atomic import read_json
 from clip2.store.provenance import git_state, provenance
@@ -30,51 +40,87 @@ Array = NDArray[Any]
 
 
 def run(
-    objects: Shards, model_dir: Path, out: Path, settings: ZeroshotSettings, device: str = "auto", threads: int = 1
+    objects: Shards,
+    model_dir: Path,
+    out: Path,
+    settings: ZeroshotSettings,
+    device: str = "auto",
+    threads: int = 1,
+    *,
+    towers: Sequence[Path] = (),
+    ensemble: Path | None = None,
 ) -> None:
     """Evaluate a model and the baselines; write ``out`` (evaluate.result.Result).
 
     Args:
         objects: (Parquet, HDF5) of every shard that the `objects` stage wrote.
         model_dir: folder of a pretrained model; its config.json names the teacher that all methods share.
+        towers: tuned baselines (`clip2 tune`) or CLIP2Point's checkpoint.
+        ensemble: what `clip2 ensemble` wrote.
     """
     torch.set_num_threads(max(1, threads))
     header = common_header(objects)
     config = _model_config(model_dir)
+    classes = choose_classes(settings.classes, header)
+    tuned = towers_by_name([read_tower(path) for path in towers])
+    fusion = read_fusion(ensemble) if ensemble is not None and "ensemble" in settings.methods else None
+    methods = _line_up(settings, tuned, fusion)
     teacher = load_teacher(config["teacher"]["model"], config["teacher"]["pretrained"], device)
-    names = [settings.names.get(name, name.replace("_", " ")) for name in settings.classes]
+    names = class_words(classes, settings.names)
     templates = settings.templates or tuple(config["templates"])
-    scorers = _scorers(settings, names, templates, model_dir, teacher, device, threads)
-    scores, facts, n_other = _score_all(objects, scorers, settings, header["n_objects"])
+    asked = _with_members(methods, fusion)
+    scorers = _scorers(asked, names, templates, model_dir, teacher, tuned, device, threads)
+    scores, facts, n_other = _score_all(objects, scorers, classes, settings.batch_size, header["n_objects"])
     labels = facts["label"]
     if not len(labels):
         raise InputError(f"{objects[0][0]}: not one object of the classes asked for, in {len(objects)} shards; "
                          "check `classes` and the annotations' split")  # fmt: skip
-    methods: dict[str, dict[str, Any]] = {}
-    for method in settings.methods:
+    if fusion is not None:
+        scores["ensemble"] = fused(scores, fusion)
+    measured: dict[str, dict[str, Any]] = {}
+    for method in methods:
         if method == "chance":
-            methods[method] = chance_metrics(labels, settings.classes)
+            measured[method] = chance_metrics(labels, classes)
         elif (answered := ~np.isnan(scores[method][:, 0])).any():
-            methods[method] = _measure(scores[method], answered, facts, settings)
+            measured[method] = _measure(scores[method], answered, facts, classes, settings)
         else:
             log.warning("%s could not answer for any object and is left out of the result", method)
     skipped = header["skipped"] | ({"class_not_asked": n_other} if n_other else {})
+    choices = {"names": dict(zip(classes, names, strict=True)), "templates": list(templates), "teacher": teacher.spec}
     write_result(
         out,
         {
             "dataset": header["dataset"],
             "split": header["split"],
             "source_kind": header["source_kind"],
-            "protocol": _protocol(header, settings, names, templates, teacher)
-            | {"model": {"name": model_dir.name, "trained_on": config.get("source_kind")}},
+            "protocol": _protocol(header, settings, classes, choices)
+            | {"model": {"name": model_dir.name, "trained_on": config.get("source_kind")}}
+            | {"depth_methods": depth_protocol(asked, tuned)}
+            | ({"ensemble": fusion.model_dump(exclude={"kind", "provenance"})} if fusion is not None else {}),
             "n_objects": len(labels),
             "skipped": skipped,
-            "methods": methods,
-            "provenance": _provenance(objects, model_dir, settings),
+            "methods": measured,
+            "provenance": _provenance(objects, model_dir, settings, towers, ensemble),
         },
     )
-    for name, measured in methods.items():
-        log.info("%s: class-mean top-1 %.3f on %d objects", name, measured["class_mean_top1"], measured["n"])
+    for name, figures in measured.items():
+        log.info("%s: class-mean top-1 %.3f on %d objects", name, figures["class_mean_top1"], figures["n"])
+
+
+def _line_up(settings: ZeroshotSettings, towers: dict[str, Tower], fusion: Fusion | None) -> list[str]:
+    """The methods asked for, without those whose weights were not given."""
+    missing = [m for m in settings.methods if m in TUNED and m not in towers]
+    if fusion is None and "ensemble" in settings.methods:
+        missing.append("ensemble")
+    if missing:
+        log.info("not evaluated, since no weights were given: %s", ", ".join(missing))
+    return [method for method in settings.methods if method not in missing]
+
+
+def _with_members(methods: Sequence[str], fusion: Fusion | None) -> list[str]:
+    """The methods to ask: those of the result, and those that the ensemble in it is made of."""
+    members = [member.method for member in fusion.members.values()] if fusion is not None else []
+    return list(dict.fromkeys([*methods, *members]))
 
 
 def _model_config(model_dir: Path) -> dict[str, Any]:
@@ -91,36 +137,38 @@ def _model_config(model_dir: Path) -> dict[str, Any]:
 
 
 def _scorers(
-    settings: ZeroshotSettings,
+    methods: Sequence[str],
     names: Sequence[str],
     templates: Sequence[str],
     model_dir: Path,
     teacher: Teacher,
+    towers: dict[str, Tower],
     device: str,
     threads: int,
 ) -> dict[str, Scorer]:
     """What answers for each method that has to look at the objects."""
+    if missing := [method for method in methods if method in TUNED and method not in towers]:
+        raise InputError(f"the ensemble is made of {', '.join(missing)}; give its tower too, or fit the ensemble anew")
     scorers: dict[str, Scorer] = {}
-    if "clip2" in settings.methods:
+    if "clip2" in methods:
         scorers["clip2"] = clip2_scorer(load(model_dir, device).encode_points, teacher, names, templates)
-    if "pointclip" in settings.methods:
-        scorers["pointclip"] = pointclip_scorer(teacher, names)
-    if "teacher_2d" in settings.methods:
+    scorers |= depth_scorers(methods, teacher, names, towers)
+    if "teacher_2d" in methods:
         scorers["teacher_2d"] = teacher_2d_scorer(teacher, names, templates, threads)
     return scorers
 
 
 def _score_all(
-    objects: Shards, scorers: dict[str, Scorer], settings: ZeroshotSettings, n_objects: int
+    objects: Shards, scorers: dict[str, Scorer], classes: Sequence[str], batch_size: int, n_objects: int
 ) -> tuple[dict[str, Array], dict[str, Array], int]:
     """Scores (n, C) of each method, facts (n,) of the objects, and how many objects are of no class asked for."""
-    index = {name: i for i, name in enumerate(settings.classes)}
+    index = {name: i for i, name in enumerate(classes)}
     scores: dict[str, list[Array]] = {method: [np.empty((0, len(index)), np.float32)] for method in scorers}
     facts: dict[str, list[Any]] = {"label": [], "scene": [], "n_points": [], "in_camera": []}
     n_other = 0
     columns = ["scene", "class_name", "n_points", "camera"] + ["image"] * ("teacher_2d" in scorers)
-    n_batches = -(-n_objects // settings.batch_size)
-    for whole in progress(batches(objects, columns, settings.batch_size), "batches of objects", n_batches):
+    n_batches = -(-n_objects // batch_size)
+    for whole in progress(batches(objects, columns, batch_size), "batches of objects", n_batches):
         kept = [i for i, row in enumerate(whole.rows) if row["class_name"] in index]
         n_other += len(whole.rows) - len(kept)
         batch = Batch([whole.rows[i] for i in kept], [whole.crops[i] for i in kept])
@@ -140,13 +188,13 @@ def _score_all(
     )
 
 
-def _measure(scores: Array, answered: Array, facts: dict[str, Array], settings: ZeroshotSettings) -> dict[str, Any]:
+def _measure(
+    scores: Array, answered: Array, facts: dict[str, Array], classes: Sequence[str], settings: ZeroshotSettings
+) -> dict[str, Any]:
     """All numbers of one method, over the objects that it answered for."""
     scores, facts = scores[answered], {name: values[answered] for name, values in facts.items()}
     labels, predictions = facts["label"], scores.argmax(1)
-    measured = recognition_metrics(
-        scores, labels, settings.classes, facts["scene"].tolist(), settings.bootstrap, settings.seed
-    )
+    measured = recognition_metrics(scores, labels, classes, facts["scene"].tolist(), settings.bootstrap, settings.seed)
     subsets = {f"min_points_{n}": facts["n_points"] >= n for n in POINT_SUBSETS} | {"in_camera": facts["in_camera"]}
     measured["subsets"] = {name: _subset(labels[chosen], predictions[chosen]) for name, chosen in subsets.items()}
     if not answered.all():
@@ -166,20 +214,17 @@ def _subset(labels: Array, predictions: Array) -> dict[str, Any]:
 
 
 def _protocol(
-    header: dict[str, Any], settings: ZeroshotSettings, names: Sequence[str], templates: Sequence[str], teacher: Teacher
+    header: dict[str, Any], settings: ZeroshotSettings, classes: Sequence[str], choices: dict[str, Any]
 ) -> dict[str, Any]:
-    """Every choice that moves the numbers."""
+    """Every choice that moves the numbers of all methods."""
     return {
-        "classes": list(settings.classes),
-        "names": dict(zip(settings.classes, names, strict=True)),
-        "templates": list(templates),
-        "pointclip_template": pointclip.TEMPLATE,
-        "teacher": teacher.spec,
+        "classes": list(classes),
+        **choices,
         "source": header["source"],
         "sensor": header["sensor"],
         "clouds_per_sample": header["clouds_per_sample"],
         "objects": header["protocol"],
-        "queries": "points inside the human 3D boxes",
+        "queries": "the object's own points" if header["sensor"] == "objects" else "points inside the human 3D boxes",
         "class_mean_top1": "unweighted mean over the classes that occur",
         "ties": "the class that comes first",
         "ci95": {
@@ -190,9 +235,14 @@ def _protocol(
     }
 
 
-def _provenance(objects: Shards, model_dir: Path, settings: ZeroshotSettings) -> dict[str, Any]:
+def _provenance(
+    objects: Shards, model_dir: Path, settings: ZeroshotSettings, towers: Sequence[Path], ensemble: Path | None
+) -> dict[str, Any]:
     inputs = {f"objects/{path.name}": path for pair in objects for path in pair}
     inputs |= {f"model/{name}": model_dir / name for name in ("config.json", "model.safetensors")}
+    inputs |= {f"towers/{path.name}": path for path in towers}
+    if ensemble is not None:
+        inputs["ensemble"] = ensemble
     packages = ("torch", "torch-scatter", "open_clip_torch", "pillow")
     made_by = provenance("zeroshot", settings.model_dump(mode="json"), inputs, packages, settings.seed)
     return made_by | {"git": git_state()}

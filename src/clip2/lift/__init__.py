@@ -7,10 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clip2.lift.dbscan import lift_frustum_dbscan
+from clip2.lift.depth import lift_depth
 from clip2.lift.frustum import lift_frustum
+from clip2.lift.sensor import method_for
 from clip2.lift.view import view_of
 
 METHODS: dict[str, Callable[..., list[NDArray[np.int64]]]] = {
+    "depth": lift_depth,
     "frustum": lift_frustum,
     "frustum-dbscan": lift_frustum_dbscan,
 }
@@ -22,7 +25,7 @@ def lift_boxes(
     K: ArrayLike,
     boxes_xyxy: ArrayLike,
     image_size: tuple[int, int],
-    method: str = "frustum",
+    method: str = "auto",
     **parameters: Any,
 ) -> list[NDArray[np.int64]]:
     """Find the points of the object in each 2D box of one image.
@@ -33,9 +36,10 @@ def lift_boxes(
         K: (3, 3) intrinsics of the undistorted image, pixels.
         boxes_xyxy: (B, 4) left, top, right, bottom in pixels; may leave the image; without area or not finite: empty.
         image_size: (width, height) in pixels.
-        method: "frustum" (ours) or "frustum-dbscan" (the recipe of CLIP²).
-        parameters: keyword arguments of the method: `clip2.lift.frustum.FrustumParameters`, or those of
-            `clip2.lift.dbscan.lift_frustum_dbscan`.
+        method: "frustum" (ours for LiDAR), "depth" (ours for depth cameras), "auto" (one of the two, guessed from the
+            cloud by `clip2.lift.sensor.method_for`) or "frustum-dbscan" (the recipe of CLIP²).
+        parameters: keyword arguments of the method: `clip2.lift.frustum.FrustumParameters`,
+            `clip2.lift.depth.DepthParameters` or those of `clip2.lift.dbscan.lift_frustum_dbscan`.
 
     Returns:
         One sorted int64 array of indices into ``points`` for each box; empty where nothing is left.
@@ -44,12 +48,15 @@ def lift_boxes(
         ValueError: unknown method.
         TypeError: a parameter that the method does not have.
     """
-    if method not in METHODS:
-        raise ValueError(f"unknown lifting method {method!r}; choose one of {', '.join(sorted(METHODS))}")
+    if method not in ("auto", *METHODS):
+        raise ValueError(f"unknown lifting method {method!r}; choose one of auto, {', '.join(sorted(METHODS))}")
     boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
     sound = np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
     boxes = np.where(sound[:, None], boxes, np.nan)  # a NaN box holds nothing
-    return METHODS[method](view_of(points, T_cam_from_points, K, image_size), boxes, **parameters)
+    view = view_of(points, T_cam_from_points, K, image_size)
+    if method == "auto":
+        method = method_for(np.asarray(points), view)
+    return METHODS[method](view, boxes, **parameters)
 
 
 __all__ = ["METHODS", "lift_boxes"]

@@ -10,12 +10,22 @@ from clip2.store.settings import Settings
 class LiftSettings(Settings):
     """How 2D boxes become point crops, and which crops are kept."""
 
-    method: Literal["frustum", "frustum-dbscan"] = Field(
-        "frustum", description="frustum: ours; frustum-dbscan: the paper's recipe, for comparison"
+    method: Literal["auto", "depth", "frustum", "frustum-dbscan"] = Field(
+        "auto",
+        description="depth: ours for depth cameras; frustum: ours for LiDAR; auto: the one for the source's sensor; "
+        "frustum-dbscan: the paper's recipe, for comparison",
     )
     parameters: dict[str, Any] = Field({}, description="keyword arguments of the method, see docs/lifting.md")
     min_points: int = Field(5, ge=1, description="crops with fewer points are dropped")
-    max_range: float = Field(80.0, gt=0, description="metres; crops whose median point is farther are dropped")
+    max_points: int = Field(
+        4096, ge=1, description="a crop with more points is thinned evenly to this many before it is written"
+    )
+    views: Literal["keep", "merge"] = Field(
+        "keep",
+        description="merge: crops of one object in several pictures whose points share a frame become one triplet; "
+        "keep: they stay apart",
+    )
+    max_range: float = Field(80.0, gt=0, description="metres; crops farther from the camera (median) are dropped")
     min_sweep_range: float = Field(
         1.0,
         ge=0,

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,17 @@ import numpy as np
 from clip2.console import progress
 from clip2.errors import InputError
 from clip2.lift import lift_boxes
+from clip2.lift.merge import Crop, ViewMerger, thinned
+from clip2.lift.sensor import METHOD_OF_SENSOR
 from clip2.lift.settings import LiftSettings
 from clip2.scans.clouds import Cloud, CloudError, load_points
-from clip2.scans.images import ImageError, read_image
+from clip2.scans.images import ImageError, read_frame_image
 from clip2.scans.windows import square_window_jpeg
 from clip2.store.bad_frames import BadFrames
 from clip2.store.provenance import provenance
-from clip2.store.ragged import RaggedWriter, ragged_writer
+from clip2.store.ragged import ragged_writer
 from clip2.store.schemas import TRIPLETS
-from clip2.store.tables import TableWriter, iterate_rows, read_header, read_table, table_writer
+from clip2.store.tables import iterate_rows, read_header, read_table, table_writer
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +30,15 @@ Row = dict[str, Any]
 
 
 def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: Path, settings: LiftSettings) -> None:
-    """Lift one shard. Boxes in = triplets out + the sum of the losses that the header names.
+    """Lift one shard. Boxes in = triplets out + the sum of the losses + the merged views that the header names.
 
     Args:
         frames, detections: the shard's Parquet files.
         data_root: folder that the frames' paths are relative to.
         out, out_points: the triplets' Parquet and HDF5 files.
     """
-    _check_parameters(settings)
+    header = read_header(frames)
+    method = _method(settings, header["sensor"])
     boxes: dict[str, list[Row]] = defaultdict(list)
     for row in iterate_rows(detections):
         boxes[row["frame_id"]].append(row)
@@ -42,31 +46,44 @@ def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: 
     bad = BadFrames(settings.max_bad_share)
     n_frames = 0
     rows = progress(iterate_rows(frames), "frames", read_table(frames, columns=[]).num_rows)
+    merger = ViewMerger(header["sensor"] == "rgbd", settings.max_points) if settings.views == "merge" else None
     with ragged_writer(out_points) as points_writer, table_writer(out, TRIPLETS) as table:
-        # Frames of one sample stand together and share their points: read them once.
-        for _, group in groupby(rows, key=lambda frame: frame["clouds"]):
-            points: Cloud | None = None
-            for frame in group:
-                n_frames += 1
-                found = boxes.pop(frame["frame_id"], [])
-                if not found:
-                    continue
-                try:
-                    if points is None:
-                        points = load_points(frame["clouds"], data_root, settings.min_sweep_range)
-                    image = read_image(data_root / frame["image_path"], (frame["width"], frame["height"]))
-                except (CloudError, ImageError) as error:
-                    bad.add(frame["frame_id"], error.reason, str(error))
-                    counts["lost_bad_frame"] += len(found)
-                    continue
-                _lift_frame(frame, found, points, image, settings, table, points_writer, counts)
+
+        def write(crop: Crop) -> None:
+            table.append(crop.row)
+            points_writer.append(crop.points)
+
+        for _, scene in groupby(rows, key=lambda frame: frame["scene"]):
+            # Frames of one sample stand together and share their points: read them once.
+            for _, group in groupby(scene, key=lambda frame: frame["clouds"]):
+                points: Cloud | None = None
+                for frame in group:
+                    n_frames += 1
+                    found = boxes.pop(frame["frame_id"], [])
+                    if not found:
+                        continue
+                    try:
+                        if points is None:
+                            points = load_points(frame["clouds"], data_root, settings.min_sweep_range)
+                        image = read_frame_image(data_root, frame)
+                    except (CloudError, ImageError) as error:
+                        bad.add(frame["frame_id"], error.reason, str(error))
+                        counts["lost_bad_frame"] += len(found)
+                        continue
+                    for crop in _crops(frame, found, points, image, method, settings, counts):
+                        (merger.add if merger else write)(crop)
+            if merger:
+                for crop in merger.take():
+                    write(crop)
         bad.check(n_frames)
         if boxes:
             raise InputError(f"{detections}: {len(boxes)} frames in it are not in {frames}; run the detector again")
-        header = read_header(frames)
+        if merger:
+            counts["merged_views"] = merger.n_merged
         table.header = points_writer.header = {
             "kind": "triplets",
             **{key: header[key] for key in ("source", "source_kind", "split", "sensor", "units", "axes")},
+            "method": method,
             "counts": {"frames": n_frames, **dict(sorted(counts.items())), "triplets": table.n_rows},
             "bad_frames": bad.header(),
             "provenance": provenance(
@@ -79,43 +96,48 @@ def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: 
     log.info("%s: %s, %d triplets", out.name, dict(sorted(counts.items())), table.n_rows)
 
 
-def _check_parameters(settings: LiftSettings) -> None:
-    """Try the method's parameters on nothing, so that a mistyped one is told before any work."""
+def _method(settings: LiftSettings, sensor: str) -> str:
+    """The lifting method for a sensor; a mistyped parameter of it is told before any work, by trying it on nothing."""
+    method = METHOD_OF_SENSOR[sensor] if settings.method == "auto" else settings.method
     try:
-        lift_boxes(np.empty((0, 3)), np.eye(4), np.eye(3), [], (1, 1), method=settings.method, **settings.parameters)
+        lift_boxes(np.empty((0, 3)), np.eye(4), np.eye(3), [], (1, 1), method=method, **settings.parameters)
     except TypeError as error:
-        raise InputError(f"setting 'parameters': {error}; docs/lifting.md lists those of {settings.method!r}") from None
+        raise InputError(f"setting 'parameters': {error}; docs/lifting.md lists those of {method!r}") from None
+    return method
 
 
-def _lift_frame(
+def _crops(
     frame: Row,
     found: list[Row],
     points: Cloud,
     image: np.ndarray,
+    method: str,
     settings: LiftSettings,
-    table: TableWriter,
-    points_writer: RaggedWriter,
     counts: Counter[str],
-) -> None:
-    crops = lift_boxes(
+) -> Iterator[Crop]:
+    """Lift the boxes found in one picture; those that are lost are counted."""
+    T_cam_from_points = np.reshape(frame["T_cam_from_points"], (4, 4))
+    camera = -T_cam_from_points[:3, :3].T @ T_cam_from_points[:3, 3]  # its centre in the points' frame
+    lifted = lift_boxes(
         points,
-        np.reshape(frame["T_cam_from_points"], (4, 4)),
+        T_cam_from_points,
         np.reshape(frame["K"], (3, 3)),
         np.array([row["box"] for row in found], np.float64),
         (frame["width"], frame["height"]),
-        method=settings.method,
+        method=method,
         **settings.parameters,
     )
-    for number, (row, chosen) in enumerate(zip(found, crops, strict=True)):
+    for number, (row, chosen) in enumerate(zip(found, lifted, strict=True)):
         crop = points[chosen]
         if len(crop) < settings.min_points:
             counts["lost_few_points" if len(crop) else "lost_no_points"] += 1
             continue
-        range_m = float(np.median(np.linalg.norm(crop[:, :3], axis=1)))
+        range_m = float(np.median(np.linalg.norm(crop[:, :3] - camera, axis=1)))
         if range_m > settings.max_range:
             counts["lost_too_far"] += 1
             continue
-        table.append(
+        crop = thinned(crop, settings.max_points)
+        yield Crop(
             {
                 "triplet_id": f"{frame['frame_id']}-{number:03d}",
                 "frame_id": frame["frame_id"],
@@ -128,6 +150,7 @@ def _lift_frame(
                 "range_m": range_m,
                 "extent": np.ptp(crop[:, :3], axis=0).tolist(),
                 "image": square_window_jpeg(image, row["box"]),
-            }
+            },
+            crop,
+            T_cam_from_points,
         )
-        points_writer.append(crop)

@@ -20,7 +20,7 @@ class View:
         xyz: (M, 3) in the cloud's frame, metres.
         uv: (M, 2) pixels; ``uv[:, 0]`` ascends.
         depth: (M,) metres along the optical axis.
-        focal: (2,) pixels, horizontal and vertical.
+        K: (3, 3) intrinsics, pixels.
         image_size: (width, height) pixels.
     """
 
@@ -28,8 +28,18 @@ class View:
     xyz: NDArray[np.float64]
     uv: NDArray[np.float64]
     depth: NDArray[np.float64]
-    focal: NDArray[np.float64]
+    K: NDArray[np.float64]
     image_size: tuple[int, int]
+
+    @property
+    def focal(self) -> NDArray[np.float64]:
+        """(2,) focal lengths, horizontal and vertical, pixels."""
+        return np.abs(self.K[[0, 1], [0, 1]])
+
+    def in_camera(self) -> NDArray[np.float64]:
+        """(M, 3) the points in the camera's frame (x right, y down, z forward), metres."""
+        rays = np.column_stack([self.uv, np.ones(len(self.uv))]) @ np.linalg.inv(self.K).T
+        return np.asarray(rays * self.depth[:, None])
 
     def in_boxes(self, boxes: NDArray[np.float64]) -> list[NDArray[np.int64]]:
         """For each box (B, 4) xyxy, the positions in this view of the points whose pixel lies in or on it.
@@ -59,7 +69,7 @@ def view_of(points: ArrayLike, T_cam_from_points: ArrayLike, K: ArrayLike, image
     uv, depth = project_points(xyz, T, K)
     seen = np.flatnonzero(in_image(uv, image_size) & (depth > MIN_VIEW_DEPTH))
     seen = seen[np.argsort(uv[seen, 0])]
-    return View(index[seen], xyz[seen], uv[seen], depth[seen], np.abs([K[0, 0], K[1, 1]]), image_size)
+    return View(index[seen], xyz[seen], uv[seen], depth[seen], K, image_size)
 
 
 def _possibly_seen(

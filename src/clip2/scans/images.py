@@ -1,12 +1,15 @@
 """Image files → (H, W, 3) uint8 RGB."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from clip2.scans.files import read_bytes
+from clip2.scans.undistort import undistort
 
 
 class ImageError(Exception):
@@ -40,6 +43,20 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
             "image_size", f"{path}: is {image.shape[1]}×{image.shape[0]}, its calibration is for {size[0]}×{size[1]}"
         )
     return np.asarray(image, np.uint8)
+
+
+def read_frame_image(root: Path, frame: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """The picture of a frame (store.schemas.FRAMES) as its pinhole camera sees it: lens distortion is taken out.
+
+    Args:
+        root: folder that the frame's paths are relative to.
+
+    Raises:
+        ImageError: missing, unreadable or of another size.
+    """
+    image = read_image(root / frame["image_path"], (frame["width"], frame["height"]))
+    lens = frame.get("lens")
+    return image if lens is None else undistort(image, lens["K"], lens["distortion"], frame["K"])
 
 
 def _cut_short(data: NDArray[np.uint8]) -> bool:

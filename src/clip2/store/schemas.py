@@ -25,6 +25,13 @@ CLOUD = pa.struct(
     ]
 )
 
+LENS = pa.struct(
+    [
+        pa.field("K", pa.list_(pa.float64()), nullable=False),  # nine numbers: intrinsics of the picture as stored
+        pa.field("distortion", pa.list_(pa.float64()), nullable=False),  # OpenCV's order
+    ]
+)
+
 FRAMES = pa.schema(
     [
         ("frame_id", pa.string()),
@@ -38,6 +45,8 @@ FRAMES = pa.schema(
         ("K", pa.list_(pa.float64(), 9)),
         ("T_cam_from_points", MATRIX4),  # ego motion between the cloud's and the image's time included
         ("clouds", pa.list_(CLOUD)),
+        # Of a picture stored with lens distortion, else null; K, width and height above are the undistorted picture's.
+        ("lens", LENS),
     ]
 )
 """One camera image of one sample, with what is needed to put points into it."""
@@ -82,7 +91,7 @@ TRIPLETS = pa.schema(
         ("label", pa.string()),
         ("score", pa.float32()),
         ("n_points", pa.int32()),
-        ("range_m", pa.float32()),  # median distance of the points from the origin of the points' frame
+        ("range_m", pa.float32()),  # median distance of the points from the camera's centre
         ("extent", pa.list_(pa.float32(), 3)),  # metres, of the points, along the axes of their frame
         ("image", pa.binary()),  # JPEG: a square window around the box
     ]

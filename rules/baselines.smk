@@ -1,0 +1,129 @@
+# Triplets (or rendered shapes) → rivals that have to be trained, and the weights of the ensemble.
+TOWERS = "results/towers/{sources}.{detector}.{lifter}.{teacher}"
+SHAPE_TOWERS = "results/towers/{pairs}.{teacher}"
+BASELINES = {name: baseline for name, baseline in CONFIG.baselines.items() if baseline}
+TUNED = [name for name, baseline in BASELINES.items() if baseline.pairs is None]
+PRETRAINED = {
+    name: baseline.pairs for name, baseline in BASELINES.items() if baseline.pairs
+}
+TOWER_KEYS = ("sources", "detector", "lifter", "teacher")
+
+
+def towers(wildcards):
+    """Input function: files of all trained rivals."""
+    own = expand(
+        f"{TOWERS}/{{tower}}.safetensors",
+        tower=TUNED,
+        **{key: getattr(wildcards, key) for key in TOWER_KEYS},
+    )
+    shared = [
+        SHAPE_TOWERS.format(pairs=pairs, teacher=wildcards.teacher)
+        + f"/{name}.safetensors"
+        for name, pairs in PRETRAINED.items()
+    ]
+    return own + shared
+
+
+def tune_settings(tower):
+    """Function of the wildcards: the settings of `tune`, with the job's teacher."""
+
+    def settings(wildcards):
+        teacher = section("teachers", wildcards.teacher)
+        kept = {key: teacher[key] for key in ("model", "pretrained") if key in teacher}
+        own = section("baselines", tower or wildcards.tower, "tune")
+        return json.dumps({**kept, **own}, sort_keys=True)
+
+    return settings
+
+
+rule tune:
+    input:
+        code=source_closure("clip2.evaluate.tune"),
+        triplets=train_shards(f"{MINED}/{{shard}}.parquet"),
+        points=train_shards(f"{MINED}/{{shard}}.h5"),
+        embeddings=train_shards(f"{EMBEDDED}/{{shard}}.h5"),
+        model=teacher_files,
+    output:
+        f"{TOWERS}/{{tower}}.safetensors",
+    log:
+        "logs/tune/{sources}.{detector}.{lifter}.{teacher}.{tower}.log",
+    benchmark:
+        "results/benchmarks/tune/{sources}.{detector}.{lifter}.{teacher}.{tower}.tsv"
+    wildcard_constraints:
+        tower="|".join(TUNED) or "(?!)",
+    conda:
+        "../envs/clip2.yaml"
+    threads: workers()
+    resources:
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime="24h",
+        gpu=gpus(),
+    params:
+        settings=tune_settings(None),
+        device=config["device"],
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 tune --triplets {input.triplets} --embeddings {input.embeddings} "
+        "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
+
+
+for name, pairs in PRETRAINED.items():
+
+    rule:
+        name:
+            f"pretrain_{name}"
+        input:
+            code=source_closure("clip2.evaluate.tune"),
+            index=lambda wildcards, pairs=pairs: raw_index(pairs),
+            model=teacher_files,
+        output:
+            SHAPE_TOWERS.replace("{pairs}", pairs) + f"/{name}.safetensors",
+        log:
+            f"logs/tune/{pairs}.{{teacher}}.{name}.log",
+        benchmark:
+            f"results/benchmarks/tune/{pairs}.{{teacher}}.{name}.tsv"
+        conda:
+            "../envs/clip2.yaml"
+        threads: workers()
+        resources:
+            mem_mb=lambda wildcards, attempt: 16000 * attempt,
+            runtime="24h",
+            gpu=gpus(),
+        params:
+            root=lambda wildcards, pairs=pairs: data_root(pairs),
+            settings=tune_settings(name),
+            device=config["device"],
+        shell:
+            "OMP_NUM_THREADS={threads} python -m clip2 tune --triplets {params.root:q}/*.parquet "
+            "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule ensemble:
+    input:
+        code=source_closure("clip2.evaluate.ensemble"),
+        triplets=train_shards(f"{MINED}/{{shard}}.parquet"),
+        points=train_shards(f"{MINED}/{{shard}}.h5"),
+        embeddings=train_shards(f"{EMBEDDED}/{{shard}}.h5"),
+        model=multiext(f"{MODEL}/", "model.safetensors", "config.json"),
+        teacher=teacher_files,
+        towers=towers,
+    output:
+        f"{MODEL}/ensemble.json",
+    log:
+        "logs/ensemble/{sources}.{detector}.{lifter}.{teacher}.{model}.log",
+    benchmark:
+        "results/benchmarks/ensemble/{sources}.{detector}.{lifter}.{teacher}.{model}.tsv"
+    conda:
+        "../envs/clip2.yaml"
+    threads: 8
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime="4h",
+        gpu=gpus(),
+    params:
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        settings=settings_of("evaluation", "ensemble"),
+        device=config["device"],
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 ensemble --triplets {input.triplets} "
+        "--embeddings {input.embeddings} --model {params.folder} --towers {input.towers} --out {output} "
+        "--device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"

@@ -1,0 +1,126 @@
+"""The classes of each benchmark, in their usual order, and how they are worded."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clip2.errors import InputError
+from clip2.evaluate.settings import NUSCENES_CLASSES
+
+SUNRGBD_CLASSES = ("bed", "table", "sofa", "chair", "toilet", "desk", "dresser", "night_stand", "bookshelf", "bathtub")
+"""In VoteNet's order."""
+
+SCANNET_CLASSES = (
+    "cabinet",
+    "bed",
+    "chair",
+    "sofa",
+    "table",
+    "door",
+    "window",
+    "bookshelf",
+    "picture",
+    "counter",
+    "desk",
+    "curtain",
+    "refrigerator",
+    "shower_curtain",
+    "toilet",
+    "sink",
+    "bathtub",
+)
+"""The 18 of the instance benchmark without "other furniture"."""
+
+ONCE_CLASSES = ("car", "truck", "bus", "pedestrian", "cyclist")
+
+SCANOBJECTNN_CLASSES = (
+    "bag",
+    "bin",
+    "box",
+    "cabinet",
+    "chair",
+    "desk",
+    "display",
+    "door",
+    "shelf",
+    "table",
+    "bed",
+    "pillow",
+    "sink",
+    "sofa",
+    "toilet",
+)
+"""In the order of the labels 0 to 14."""
+
+MODELNET40_CLASSES = (
+    "airplane",
+    "bathtub",
+    "bed",
+    "bench",
+    "bookshelf",
+    "bottle",
+    "bowl",
+    "car",
+    "chair",
+    "cone",
+    "cup",
+    "curtain",
+    "desk",
+    "door",
+    "dresser",
+    "flower_pot",
+    "glass_box",
+    "guitar",
+    "keyboard",
+    "lamp",
+    "laptop",
+    "mantel",
+    "monitor",
+    "night_stand",
+    "person",
+    "piano",
+    "plant",
+    "radio",
+    "range_hood",
+    "sink",
+    "sofa",
+    "stairs",
+    "stool",
+    "table",
+    "tent",
+    "toilet",
+    "tv_stand",
+    "vase",
+    "wardrobe",
+    "xbox",
+)
+"""In the order of the labels 0 to 39."""
+
+BENCHMARK_CLASSES: dict[str, tuple[str, ...]] = {
+    "nuscenes": NUSCENES_CLASSES,
+    "sunrgbd": SUNRGBD_CLASSES,
+    "scannet": SCANNET_CLASSES,
+    "once": ONCE_CLASSES,
+    "scanobjectnn": SCANOBJECTNN_CLASSES,
+    "modelnet40": MODELNET40_CLASSES,
+}
+"""Data set → its classes."""
+
+
+def choose_classes(asked: Sequence[str], header: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes to choose from: those asked for, else those of the objects' header, else the benchmark's own.
+
+    Raises:
+        InputError: none of these says.
+    """
+    classes = tuple(asked) or tuple(header.get("classes") or ()) or BENCHMARK_CLASSES.get(header["dataset"], ())
+    if not classes:
+        raise InputError(
+            f"setting 'classes': the objects of dataset {header['dataset']!r} name no classes and it is none of the "
+            f"benchmarks {', '.join(BENCHMARK_CLASSES)}; set `classes` to the names to choose from"
+        )
+    return classes
+
+
+def class_words(classes: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """What each class is called in prompts: its entry in ``names``, else its name with spaces for underscores."""
+    return [names.get(name, name.replace("_", " ")) for name in classes]

@@ -1,0 +1,37 @@
+"""Vectors of objects and proposals: of their points by a pretrained model, of their pictures by its teacher."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from clip2.pretrain.model import Clip2Model, load
+from clip2.teach.teacher import Teacher, load_teacher
+
+Floats = NDArray[np.float32]
+
+
+def load_networks(model_dir: Path, device: str) -> tuple[Clip2Model, Teacher]:
+    """A pretrained model and the teacher that its config.json names."""
+    model = load(model_dir, device)
+    spec = model.config["teacher"]
+    return model, load_teacher(spec["model"], spec.get("pretrained"), device)
+
+
+def picture_features(teacher: Teacher, rows: Sequence[dict[str, Any]], threads: int) -> Floats:
+    """(n, D) unit vectors of the rows' ``image`` (JPEG bytes); NaN where there is none."""
+    features = np.full((len(rows), teacher.dim), np.nan, np.float32)
+    seen = [i for i, row in enumerate(rows) if row["image"] is not None]
+    pictures = (Image.open(io.BytesIO(rows[i]["image"])).convert("RGB") for i in seen)
+    features[seen] = teacher.encode_images(pictures, threads).cpu().numpy()
+    return features
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Along the last axis."""
+    odds = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float64)
+    return odds / odds.sum(-1, keepdims=True)

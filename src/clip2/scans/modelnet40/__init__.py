@@ -1,0 +1,1 @@
+"""ModelNet40: CAD models as points, 40 classes."""

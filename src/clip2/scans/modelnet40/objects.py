@@ -1,0 +1,39 @@
+"""Stage `objects` for ModelNet40: the files that ``{train,test}_files.txt`` list → objects."""
+
+from pathlib import Path
+
+from clip2.errors import InputError
+from clip2.scans.modelnet40.settings import Modelnet40Settings
+from clip2.scans.object_sets import ObjectSet, data_folder, write_objects
+
+FOLDER = "modelnet40_ply_hdf5_2048"
+NAMES = "shape_names.txt"
+"""The classes, one a line, in the order of the labels."""
+LISTS = {"train": "train_files.txt", "val": "test_files.txt"}
+"""Role → list of its files; the paths in it begin with ``data/modelnet40_ply_hdf5_2048/``, wherever they really are."""
+
+
+def object_set(root: Path) -> ObjectSet:
+    """The files and classes of a data set.
+
+    Raises:
+        InputError: one of the three lists is missing or empty.
+    """
+    folder = data_folder(root, FOLDER, LISTS.values())
+    files = {role: [folder / Path(line).name for line in _lines(folder / name)] for role, name in LISTS.items()}
+    return ObjectSet("modelnet40", tuple(_lines(folder / NAMES)), files, "radii of the object: no metric size")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; it is part of {FOLDER}.zip, unpack that in the data root") from None
+    if not lines:
+        raise InputError(f"{path}: is empty; unpack {FOLDER}.zip again")
+    return lines
+
+
+def run(root: Path, out: Path, source: str, settings: Modelnet40Settings) -> None:
+    """Write ``out/{shard}.parquet`` and ``.h5`` for every shard of both roles."""
+    write_objects(root, out, source, settings, object_set(root))

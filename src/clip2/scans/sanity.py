@@ -1,0 +1,116 @@
+"""Statistics that wrong axes, units or calibrations cannot pass: most failed reproductions are one of these.
+
+They need no labels. ``clip2 check`` prints them; `lift` and `objects` stop on them before they make anything of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clip2.errors import InputError
+from clip2.geometry import in_image, invert, project_points
+
+UP = np.array([0.0, 0.0, 1.0])
+"""Of every points' frame in this project."""
+UPRIGHT = 0.5
+"""Least cosine between a camera's up and the points' up: cameras are rolled and pitched by less than 60 degrees."""
+DISTANCE = {"lidar": (0.8, 150.0), "rgbd": (0.2, 10.0)}
+"""Metres, least and most median distance of a cloud from its camera, by sensor."""
+MOST_ABOVE = 1.5
+"""Metres: the median point may be this much above the camera, not more: ground, floor and furniture are below it."""
+LEAST_SEEN = {"lidar": 0.005, "rgbd": 0.3}
+"""Least share of a cloud's points that the camera of a frame sees: less and they do not belong together."""
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """What one frame's numbers say.
+
+    Attributes:
+        upright: cosine between the camera's up and the points' up.
+        distance: metres, median distance of the cloud's points from the camera.
+        above: metres, median height of the points over the camera.
+        seen: share of the points that the camera sees.
+    """
+
+    upright: float
+    distance: float
+    above: float
+    seen: float
+
+
+def frame_facts(frame: Mapping[str, Any], points: NDArray[np.floating]) -> FrameFacts:
+    """Facts of one frame (a row of store.schemas.FRAMES) and its points (N, 3+)."""
+    T = np.reshape(frame["T_cam_from_points"], (4, 4))
+    centre = invert(T)[:3, 3]
+    uv, depth = project_points(points, T, np.reshape(frame["K"], (3, 3)))
+    seen = in_image(uv, (frame["width"], frame["height"])) & (depth > 0)
+    offset = points[:, :3] - centre
+    return FrameFacts(
+        upright=float(-T[1, :3] @ UP),
+        distance=float(np.median(np.linalg.norm(offset, axis=1))),
+        above=float(np.median(offset[:, 2])),
+        seen=float(seen.mean()),
+    )
+
+
+def complaints(facts: Sequence[FrameFacts], sensor: str) -> list[str]:
+    """What is wrong with some frames, in words that name the likely cause; medians decide, one odd frame does not."""
+    if not facts:
+        return []
+    upright, distance, above, seen = (
+        float(np.median([getattr(fact, name) for fact in facts])) for name in ("upright", "distance", "above", "seen")
+    )
+    low, high = DISTANCE[sensor]
+    found = []
+    if upright < UPRIGHT:
+        found.append(
+            f"the cameras' up direction is {np.degrees(np.arccos(np.clip(upright, -1, 1))):.0f}° away from the points' "
+            "up (z): the axes or the camera's rotation are wrong"
+        )
+    if not low <= distance <= high:
+        found.append(
+            f"the points' median distance from the camera is {distance:.3g} m, expected {low:g} to {high:g}: "
+            "the units are wrong (millimetres for metres?) or the camera's position is"
+        )
+    if above > MOST_ABOVE:
+        found.append(f"the median point is {above:.1f} m above the camera: up and down are swapped")
+    if seen < LEAST_SEEN[sensor]:
+        found.append(f"a camera sees only {seen:.2%} of its cloud's points: its calibration belongs to another sensor")
+    return found
+
+
+class FrameCheck:
+    """Looks at the first few frames of a stage and stops it when they make no sense."""
+
+    ENOUGH = 12
+
+    def __init__(self, sensor: str, where: str) -> None:
+        """``where``: the file that the frames come from, for the message."""
+        self._sensor, self._where = sensor, where
+        self._facts: list[FrameFacts] = []
+        self._done = sensor not in DISTANCE
+
+    def add(self, frame: Mapping[str, Any], points: NDArray[np.floating]) -> None:
+        """Look at one more frame; after enough of them, decide.
+
+        Raises:
+            InputError: axes, units or calibration cannot be right.
+        """
+        if self._done:
+            return
+        self._facts.append(frame_facts(frame, points))
+        if len(self._facts) >= self.ENOUGH:
+            self.finish()
+
+    def finish(self) -> None:
+        """Decide on the frames seen so far (fewer than enough of them at the end of a small shard)."""
+        if self._done:
+            return
+        self._done = True
+        found = complaints(self._facts, self._sensor)
+        if found:
+            raise InputError(f"{self._where}: {'; '.join(found)}; `clip2 check SOURCE` shows the figures")

@@ -1,0 +1,1 @@
+"""ScanObjectNN: scanned objects, 15 classes."""

@@ -1,0 +1,516 @@
+"""The source `folder`: your own recordings.
+
+Real: KITTI's six frames, copied into a folder's form, and a SUN RGB-D frame whose points are drawn into a depth image.
+Made: a small scene of random points, for units, axes and wrong declarations.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from clip2.errors import InputError
+from clip2.geometry import in_image, points_in_oriented_box, project_points
+from clip2.scans.clouds import load_points
+from clip2.scans.folder import annotations as folder_annotations
+from clip2.scans.folder import frames as folder_frames
+from clip2.scans.folder.calibration import read_calibration
+from clip2.scans.folder.settings import FolderSettings
+from clip2.scans.folder.survey import survey
+from clip2.scans.images import read_frame_image
+from clip2.scans.shards import shard_names
+from clip2.store.tables import iterate_rows, read_header
+
+ALL = FolderSettings(train="all", val="all", train_shards=2, val_shards=1)
+Row = dict[str, Any]
+
+
+def ingest(root: Path, out: Path, settings: FolderSettings = ALL, role: str = "val") -> list[Row]:
+    folder_frames.run(root, out, "mine", settings)
+    names = shard_names(role, settings.n_shards[role])
+    return [row for name in names for row in iterate_rows(out / f"{name}.parquet")]
+
+
+def annotate(root: Path, out: Path, settings: FolderSettings = ALL) -> list[Row]:
+    folder_annotations.run(root, out, "mine", settings)
+    return [row for name in shard_names("val", settings.val_shards) for row in iterate_rows(out / f"{name}.parquet")]
+
+
+def project(points: np.ndarray, frame: Row) -> tuple[np.ndarray, np.ndarray]:
+    return project_points(points, np.reshape(frame["T_cam_from_points"], (4, 4)), np.reshape(frame["K"], (3, 3)))
+
+
+def count_inside(points: np.ndarray, row: Row) -> int:
+    return int(points_in_oriented_box(points, np.reshape(row["T_points_from_box"], (4, 4)), row["size_lwh"]).sum())
+
+
+def put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def put_json(path: Path, value: Any) -> None:
+    put(path, json.dumps(value).encode())
+
+
+# --- real: KITTI ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def kitti_frames(realdata: Path) -> list[Row]:
+    content = json.loads((realdata / "frames.json").read_text())
+    return [frame for frame in content["frames"] if frame["set"] == "kitti"]
+
+
+@pytest.fixture(scope="module")
+def kitti(realdata: Path, kitti_frames: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """KITTI's frames as a folder: one scene for each calibration."""
+    root = tmp_path_factory.mktemp("kitti")
+    scenes: dict[str, str] = {}
+    for frame in kitti_frames:
+        ((_, camera),) = frame["cameras"].items()
+        key = json.dumps([camera["K"], camera["T_cam_from_points"], camera["width"], camera["height"]])
+        scene = root / scenes.setdefault(key, f"drive{len(scenes)}")
+        stem = Path(camera["image"]).stem
+        put(scene / "images" / "left" / f"{stem}.png", (realdata / camera["image"]).read_bytes())
+        put(scene / "velodyne" / f"{stem}.bin", (realdata / frame["cloud"]["path"]).read_bytes())
+        labels = []
+        for box in frame["boxes"]:
+            R = np.array(box["R"])
+            yaw = float(np.arctan2(R[1, 0], R[0, 0]))
+            labels.append({"name": box["class"], "center": box["center"], "size_lwh": box["size_lwh"], "yaw": yaw})
+        put_json(scene / "labels" / f"{stem}.json", labels)
+        put_json(
+            scene / "calibration.json",
+            {
+                "sensor": "lidar",
+                "up": "z",
+                "units": "m",
+                "clouds": {"folder": "velodyne", "format": "float32x4"},
+                "cameras": {
+                    "left": {
+                        "image_folder": "images/left",
+                        "width": camera["width"],
+                        "height": camera["height"],
+                        "K": camera["K"],
+                        "T_cam_from_points": camera["T_cam_from_points"],
+                    }
+                },
+            },
+        )
+    return root
+
+
+@pytest.mark.real
+def test_kitti_projects_as_its_own_calibration_files_say(kitti: Path, realdata: Path, tmp_path: Path) -> None:
+    """p = P2 R0_rect Tr_velo_to_cam x, from KITTI's text files, against our frames."""
+    frames = ingest(kitti, tmp_path)
+    assert len(frames) == 6
+    for frame in frames:
+        stem = frame["sample"].split("/")[-1]
+        lines = (realdata / "kitti/training/calib" / f"{stem}.txt").read_text().split("\n")
+        calib = {key: np.array(values.split(), float) for key, _, values in (line.partition(":") for line in lines)}
+        R0, Tr = np.eye(4), np.eye(4)
+        R0[:3, :3], Tr[:3] = calib["R0_rect"].reshape(3, 3), calib["Tr_velo_to_cam"].reshape(3, 4)
+        points = load_points(frame["clouds"], kitti)
+        stored = np.fromfile(realdata / "kitti/training/velodyne" / f"{stem}.bin", np.float32).reshape(-1, 4)
+        np.testing.assert_array_equal(points, stored)
+        homogeneous = np.hstack([points[:, :3], np.ones((len(points), 1))]) @ (calib["P2"].reshape(3, 4) @ R0 @ Tr).T
+        uv, depth = project(points, frame)
+        near = depth > 2
+        np.testing.assert_allclose(uv[near], homogeneous[near, :2] / homogeneous[near, 2:], atol=0.05)
+        assert in_image(uv, (frame["width"], frame["height"])).sum() > 10_000
+        assert read_frame_image(kitti, frame).shape == (frame["height"], frame["width"], 3)
+
+
+@pytest.mark.real
+def test_kitti_boxes_hold_the_points_that_they_should(kitti: Path, kitti_frames: list[Row], tmp_path: Path) -> None:
+    rows = annotate(kitti, tmp_path / "a")
+    clouds = {frame["sample"]: frame["clouds"] for frame in ingest(kitti, tmp_path / "f")}
+    points = {sample: load_points(given, kitti) for sample, given in clouds.items()}
+    counted = {(row["sample"].split("/")[-1], index(row)): count_inside(points[row["sample"]], row) for row in rows}
+    for frame in kitti_frames:
+        stem = Path(frame["cameras"][next(iter(frame["cameras"]))]["image"]).stem
+        for number, box in enumerate(frame["boxes"]):
+            # KITTI's boxes stand upright in the camera's frame, ours on the LiDAR's: a tilt under 1°.
+            assert counted[stem, number] == pytest.approx(box["num_points"], rel=0.05, abs=3)
+    assert len(rows) == 20
+    assert sum(counted.values()) > 3000
+    assert {row["class_name"] for row in rows} >= {"car", "cyclist", "pedestrian"}
+
+
+def index(row: Row) -> int:
+    return int(row["annotation_id"].rsplit("/", 1)[1])
+
+
+@pytest.mark.real
+def test_the_survey_of_kitti_finds_nothing_wrong(kitti: Path) -> None:
+    found = survey(kitti, ALL)
+    assert not found.fatal
+    assert not found.remarks
+    assert found.used == {"train": 6, "val": 6}
+    assert all(item.found == item.wanted for item in found.items)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("change", "remark"),
+    [
+        (lambda c: c.update(up="y"), "rotation are wrong"),
+        (lambda c: c.update(units="mm"), "the units are wrong"),
+        (
+            lambda c: c["cameras"]["left"].update(T_cam_from_points=inverse(c)),
+            "rotation are wrong",
+        ),
+        # a K of another camera
+        (
+            lambda c: c["cameras"]["left"].update(K=[[1e5, 0, 0], [0, 1e5, 0], [0, 0, 1]]),
+            "belongs to another sensor",
+        ),
+    ],
+)
+def test_the_survey_doubts_what_can_not_be(
+    kitti: Path, tmp_path: Path, change: Callable[[Row], None], remark: str
+) -> None:
+    scene = kitti / "drive0"
+    for folder in ("images", "velodyne", "labels"):
+        (tmp_path / folder).symlink_to(scene / folder)
+    calibration = json.loads((scene / "calibration.json").read_text())
+    change(calibration)
+    put_json(tmp_path / "calibration.json", calibration)
+    assert any(remark in found for found in survey(tmp_path, ALL).remarks)
+
+
+def inverse(calibration: Row) -> list[list[float]]:
+    return [list(map(float, row)) for row in np.linalg.inv(calibration["cameras"]["left"]["T_cam_from_points"])]
+
+
+# --- real: SUN RGB-D --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.real
+def test_a_depth_image_of_a_real_room(realdata: Path, tmp_path: Path) -> None:
+    """The room's points, drawn into a depth image, come back upright and in the labelled boxes."""
+    content = json.loads((realdata / "frames.json").read_text())
+    (given,) = [frame for frame in content["frames"] if frame["set"] == "sunrgbd"]
+    ((name, camera),) = given["cameras"].items()
+    columns = int(given["cloud"]["format"].removeprefix("f32x"))
+    cloud = np.fromfile(realdata / given["cloud"]["path"], np.float32).reshape(-1, columns)[:, :3].astype(float)
+    T, K = np.array(camera["T_cam_from_points"]), np.array(camera["K"])
+    uv, z = project_points(cloud, T, K)
+    u, v = np.rint(uv).astype(int).T
+    depth = np.zeros((camera["height"], camera["width"]), np.uint16)
+    ok = (u >= 0) & (v >= 0) & (u < camera["width"]) & (v < camera["height"])
+    depth[v[ok], u[ok]] = np.rint(z[ok] * 4000)
+    root = tmp_path / "room"
+    put(root / "depth" / "0.png", cv2.imencode(".png", depth)[1].tobytes())
+    put(root / "colour" / "0.jpg", (realdata / camera["image"]).read_bytes())
+    put_json(
+        root / "calibration.json",
+        {
+            "sensor": "rgbd",
+            "up": "y",  # the declared frame: x right, y up, z backward
+            "units": "cm",
+            "cameras": {
+                name: {
+                    "image_folder": "colour",
+                    "width": camera["width"],
+                    "height": camera["height"],
+                    "K": camera["K"],
+                    "pose_folder": "poses",
+                    "depth": {"metres_per_unit": 1 / 4000},
+                }
+            },
+        },
+    )
+    y_up_from_z_up = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
+    pose = y_up_from_z_up @ np.linalg.inv(T)
+    pose[:3, 3] *= 100
+    put(root / "poses" / "0.txt", "\n".join(" ".join(f"{x:.9f}" for x in row) for row in pose).encode())
+    boxes = [
+        {
+            "name": box["class"],
+            "center": (100 * y_up_from_z_up[:3, :3] @ box["center"]).tolist(),
+            "size_lwh": [100 * side for side in box["size_lwh"]],
+            "yaw": float(np.arctan2(box["R"][1][0], box["R"][0][0])),
+        }
+        for box in given["boxes"]
+    ]
+    put_json(root / "labels" / "0.json", boxes)
+
+    (frame,) = ingest(root, tmp_path / "frames")
+    points = load_points(frame["clouds"], root)
+    assert len(points) == np.count_nonzero(depth)
+    assert points[:, 2].min() == pytest.approx(cloud[ok, 2].min(), abs=0.02)
+    back, _ = project(points, frame)
+    np.testing.assert_allclose(back, np.argwhere(depth)[:, ::-1], atol=0.01)
+    for row, box in zip(annotate(root, tmp_path / "boxes"), given["boxes"], strict=True):
+        assert row["class_name"] == box["class"]
+        inside = points_in_oriented_box(cloud[ok], np.block([[np.array(box["R"]), np.array(box["center"])[:, None]],
+                                                             [np.zeros((1, 3)), 1]]), box["size_lwh"])  # fmt: skip
+        pixels = len(np.unique(v[ok][inside] * 10_000 + u[ok][inside]))  # several points may share a pixel
+        assert count_inside(points, row) == pytest.approx(pixels, rel=0.06, abs=3)
+        assert pixels > 30
+    assert read_header(tmp_path / "frames" / f"{shard_names('val', 1)[0]}.parquet")["sensor"] == "rgbd"
+    assert not survey(root, ALL).remarks
+
+
+# --- made -------------------------------------------------------------------------------------------------------------
+
+Z_UP_FROM = {  # written out by hand: where (x, y, z) of the file goes
+    "z": lambda x, y, z: (x, y, z),
+    "-z": lambda x, y, z: (x, -y, -z),
+    "y": lambda x, y, z: (x, -z, y),
+    "-y": lambda x, y, z: (x, z, -y),
+    "x": lambda x, y, z: (y, z, x),
+    "-x": lambda x, y, z: (-y, z, -x),
+}
+K = [[300.0, 0, 160], [0, 300, 120], [0, 0, 1]]
+LOOK_ALONG_X = np.array([[0, -1.0, 0, 0], [0, 0, -1, 0.1], [1, 0, 0, 0.2], [0, 0, 0, 1]])  # z-up metres → camera
+
+
+def make_folder(
+    root: Path, up: str = "z", units: str = "m", stems: tuple[str, ...] = ("a", "b"), **camera: Any
+) -> None:
+    """A LiDAR and a camera, declared in other axes and units; the truth behind it is z up and in metres."""
+    rng = np.random.default_rng(1)
+    scale = {"m": 1, "cm": 100, "mm": 1000}[units]
+    turn = np.array(Z_UP_FROM[up](*np.eye(3))).reshape(3, 3)  # z-up from declared
+    T = LOOK_ALONG_X.copy()
+    T[:3, :3] = T[:3, :3] @ turn
+    T[:3, 3] *= scale
+    for stem in stems:
+        truth = np.column_stack([rng.uniform(0.2, 30, 500), rng.uniform(-9, 9, 500), rng.uniform(-2, 3, 500)])
+        stored = scale * truth @ turn  # rows: turn.T @ p
+        put(root / "truth" / f"{stem}.bin", truth.astype("<f8").tobytes())
+        put(root / "clouds" / f"{stem}.bin", np.column_stack([stored, np.full(500, 7)]).astype("<f4").tobytes())
+        put(root / "images" / f"{stem}.png", cv2.imencode(".png", np.full((240, 320, 3), 90, np.uint8))[1].tobytes())
+    put_json(
+        root / "calibration.json",
+        {
+            "sensor": "lidar",
+            "up": up,
+            "units": units,
+            "clouds": {"format": "float32x4"},
+            "cameras": {
+                "front": {
+                    "image_folder": "images",
+                    "width": 320,
+                    "height": 240,
+                    "K": K,
+                    "T_cam_from_points": T.tolist(),
+                    **camera,
+                }
+            },
+        },
+    )
+    centre = scale * np.array([16.0, 1.0, 0.5]) @ turn
+    box = {
+        "name": "Delivery Robot",
+        "center": centre.tolist(),
+        "size_lwh": [scale * s for s in (9.0, 4.0, 3.0)],
+        "yaw": 0.3,
+    }
+    put_json(root / "labels" / "a.json", [box])
+
+
+@pytest.mark.parametrize("units", ["m", "mm"])
+@pytest.mark.parametrize("up", sorted(Z_UP_FROM))
+def test_whatever_is_declared_becomes_z_up_metres(tmp_path: Path, up: str, units: str) -> None:
+    make_folder(tmp_path, up, units)
+    frames = ingest(tmp_path, tmp_path / "frames")
+    assert len(frames) == 2
+    for frame in frames:
+        truth = np.frombuffer((tmp_path / "truth" / f"{frame['sample']}.bin").read_bytes()).reshape(-1, 3)
+        points = load_points(frame["clouds"], tmp_path, min_range=1.0)
+        assert (points[:, 3] == 7).all()
+        np.testing.assert_allclose(points[:, :3], truth, atol=1e-4)
+        expected, _ = project_points(truth, LOOK_ALONG_X, K)
+        np.testing.assert_allclose(project(points, frame)[0], expected, atol=0.05)
+    (box,) = annotate(tmp_path, tmp_path / "boxes")
+    assert box["sample"] == "a"
+    assert box["class_name"] == "delivery_robot"
+    np.testing.assert_allclose(np.reshape(box["T_points_from_box"], (4, 4))[:3, 3], [16, 1, 0.5], atol=1e-9)
+    np.testing.assert_allclose(box["size_lwh"], [9, 4, 3])
+    assert box["ego_distance_m"] == pytest.approx(np.hypot(16, 1))
+    assert np.reshape(box["T_points_from_box"], (4, 4))[1, 0] == pytest.approx(np.sin(0.3))
+
+
+@pytest.mark.parametrize(
+    ("format", "write"),
+    [
+        ("float32x3", lambda p: p.astype("<f4").tobytes()),
+        ("float32x6", lambda p: np.hstack([p, p]).astype("<f4").tobytes()),
+        ("npy", None),
+    ],
+)
+def test_cloud_formats(tmp_path: Path, format: str, write: Callable[[np.ndarray], bytes] | None) -> None:
+    make_folder(tmp_path, stems=("a",))
+    calibration = json.loads((tmp_path / "calibration.json").read_text())
+    calibration["clouds"] = {"folder": "other", "format": format}
+    put_json(tmp_path / "calibration.json", calibration)
+    points = np.random.default_rng(0).normal(size=(50, 3))
+    if write is None:
+        (tmp_path / "other").mkdir()
+        np.save(tmp_path / "other" / "a.npy", points)
+    else:
+        put(tmp_path / "other" / "a.bin", write(points))
+    (frame,) = ingest(tmp_path, tmp_path / "frames")
+    read = load_points(frame["clouds"], tmp_path)
+    assert read.shape == (50, 4)
+    np.testing.assert_allclose(read[:, :3], points, rtol=1e-6)
+
+
+def test_distorted_pictures_are_undistorted(tmp_path: Path) -> None:
+    make_folder(tmp_path, distortion=[-0.2, 0.04, 0, 0])
+    frame = ingest(tmp_path, tmp_path / "frames")[0]
+    assert frame["lens"] == {"K": np.ravel(K).tolist(), "distortion": [-0.2, 0.04, 0, 0]}
+    assert np.reshape(frame["K"], (3, 3))[0, 0] != 300
+    assert read_frame_image(tmp_path, frame).shape == (240, 320, 3)
+
+
+def test_frames_without_a_lens_have_none(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    assert [frame["lens"] for frame in ingest(tmp_path, tmp_path / "frames")] == [None, None]
+
+
+def test_files_without_a_counterpart_are_counted(tmp_path: Path) -> None:
+    make_folder(tmp_path, stems=("a", "b", "c", "d"))
+    (tmp_path / "clouds" / "b.bin").unlink()
+    (tmp_path / "images" / "c.png").unlink()
+    assert [frame["sample"] for frame in ingest(tmp_path, tmp_path / "frames")] == ["a", "d"]
+    counts = read_header(tmp_path / "frames" / f"{shard_names('val', 1)[0]}.parquet")["counts"]
+    assert (counts["images_missing_in_all"], counts["clouds_missing_in_all"], counts["frames"]) == (1, 1, 2)
+    items = {item.name: item for item in survey(tmp_path, ALL).items}
+    assert (items[".: clouds"].found, items[".: clouds"].wanted, items[".: clouds"].first_missing) == (3, 4, "b")
+
+
+def test_scenes_are_sub_folders(tmp_path: Path) -> None:
+    for name in ("monday", "tuesday"):
+        make_folder(tmp_path / name)
+    frames = ingest(tmp_path, tmp_path / "frames", FolderSettings(train="all", val="scene:tuesday", val_shards=1))
+    assert [(frame["scene"], frame["sample"]) for frame in frames] == [
+        ("tuesday", "tuesday/a"),
+        ("tuesday", "tuesday/b"),
+    ]
+    assert frames[0]["image_path"] == "tuesday/images/a.png"
+    put(tmp_path / "splits" / "held_out.txt", b"monday\ntuesday/b\n")
+    listed = FolderSettings(train="all", val="held_out", val_shards=1)
+    assert [frame["sample"] for frame in ingest(tmp_path, tmp_path / "frames", listed)] == [
+        "monday/a",
+        "monday/b",
+        "tuesday/b",
+    ]
+    with pytest.raises(InputError, match=r"split 'train' is unknown \(no .*splits/train.txt\)"):
+        ingest(tmp_path, tmp_path / "frames", FolderSettings())
+
+
+def test_without_lists_a_stable_share_is_held_out(tmp_path: Path) -> None:
+    stems = tuple(f"{i:03d}" for i in range(60))
+    make_folder(tmp_path, stems=stems)
+    settings = FolderSettings(train_shards=1, val_shards=1, val_share=0.3)
+    val = {frame["sample"] for frame in ingest(tmp_path, tmp_path / "frames", settings)}
+    train = {frame["sample"] for frame in iterate_rows(tmp_path / "frames" / f"{shard_names('train', 1)[0]}.parquet")}
+    assert val | train == set(stems)
+    assert not val & train
+    assert 8 <= len(val) <= 28
+    (tmp_path / "clouds" / f"{min(train)}.bin").unlink()  # what is there besides does not matter
+    assert {frame["sample"] for frame in ingest(tmp_path, tmp_path / "frames", settings)} == val
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    for out in ("one", "two"):
+        ingest(tmp_path, tmp_path / out)
+    names = [f"{name}.parquet" for role in ("train", "val") for name in shard_names(role, ALL.n_shards[role])]
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def drop(*keys: str) -> Callable[[Row], None]:
+    def change(calibration: Row) -> None:
+        for key in keys[:-1]:
+            calibration = calibration[key]
+        del calibration[keys[-1]]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (drop("up"), "up: Field required: say which axis of your points points up"),
+        (drop("units"), "units: Field required: say what your lengths are in"),
+        (drop("sensor"), "sensor: Field required"),
+        (drop("clouds"), "a lidar needs `clouds`"),
+        (drop("cameras", "front", "T_cam_from_points"), "front: beside a lidar it needs `T_cam_from_points`"),
+        (lambda c: c.update(up="up"), "up: Input should be"),
+        (lambda c: c.update(unit="m"), "unit: Extra inputs are not permitted"),
+        (lambda c: c["cameras"]["front"].update(distortion=[1, 2, 3]), "distortion has 3 numbers"),
+        (lambda c: c["cameras"]["front"].update(K=[[1, 0], [0, 1]]), "cameras.front.K"),
+        (lambda c: c["cameras"]["front"].update(T_cam_from_points=(2 * np.eye(4)).tolist()), "not a rotation"),
+        (lambda c: c["clouds"].update(format="ply"), "clouds.format"),
+        (lambda c: c.update(sensor="rgbd"), "rgbd means one camera and no `clouds`"),
+    ],
+)
+def test_a_wrong_calibration_is_named(tmp_path: Path, change: Callable[[Row], None], message: str) -> None:
+    make_folder(tmp_path)
+    calibration = json.loads((tmp_path / "calibration.json").read_text())
+    change(calibration)
+    put_json(tmp_path / "calibration.json", calibration)
+    with pytest.raises(InputError, match=rf"calibration\.json: .*{message}"):
+        ingest(tmp_path, tmp_path / "frames")
+    assert survey(tmp_path, ALL).fatal
+
+
+def test_other_wrong_input_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"calibration\.json: no such file, nor in a sub-folder"):
+        ingest(tmp_path, tmp_path / "frames")
+    make_folder(tmp_path)
+    put(tmp_path / "images" / "a.jpg", b"")
+    with pytest.raises(InputError, match="files are matched by stem"):
+        ingest(tmp_path, tmp_path / "frames")
+    (tmp_path / "images" / "a.jpg").unlink()
+    put_json(tmp_path / "labels" / "a.json", [{"name": "car", "center": [0, 0, 0], "size_lwh": [1, 0, 1]}])
+    with pytest.raises(InputError, match=r"a\.json: 0\.size_lwh\.1: Input should be greater than 0"):
+        annotate(tmp_path, tmp_path / "boxes")
+    with pytest.raises(InputError, match="names none of its 2 samples"):
+        ingest(tmp_path, tmp_path / "frames", FolderSettings(train="all", val="scene:x"))
+
+
+def test_a_sample_without_a_pose_is_counted(tmp_path: Path) -> None:
+    depth = np.full((24, 32), 2000, np.uint16)
+    for stem in ("0", "1", "2"):
+        put(tmp_path / "depth" / f"{stem}.png", cv2.imencode(".png", depth)[1].tobytes())
+        put(tmp_path / "colour" / f"{stem}.jpg", cv2.imencode(".jpg", np.zeros((24, 32, 3), np.uint8))[1].tobytes())
+    put(tmp_path / "poses" / "0.txt", b"1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n")
+    put(tmp_path / "poses" / "1.txt", b"-inf -inf -inf -inf\n" * 4)
+    camera = {
+        "image_folder": "colour",
+        "width": 32,
+        "height": 24,
+        "K": [[30, 0, 16], [0, 30, 12], [0, 0, 1]],
+        "pose_folder": "poses",
+        "depth": {"metres_per_unit": 0.001},
+    }
+    put_json(tmp_path / "calibration.json", {"sensor": "rgbd", "up": "-y", "units": "m", "cameras": {"kinect": camera}})
+    (frame,) = ingest(tmp_path, tmp_path / "frames")
+    assert read_header(tmp_path / "frames" / f"{shard_names('val', 1)[0]}.parquet")["counts"]["poses_wrong"] == 2
+    points = load_points(frame["clouds"], tmp_path)
+    np.testing.assert_allclose(points[:, 1], 2)  # 2 m ahead: y in the upright frame
+    assert points[0, 2] > points[-1, 2]  # the picture's upper row is higher
+
+
+def test_the_examples_of_the_documentation_are_valid(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "docs" / "your_own_data.md").read_text()
+    lidar, rgbd, labels = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    for name, example in (("lidar", lidar), ("rgbd", rgbd)):
+        put(tmp_path / name / "calibration.json", example.encode())
+        assert read_calibration(tmp_path / name / "calibration.json").sensor == name
+    put(tmp_path / "labels.json", labels.encode())
+    assert folder_annotations.read_labels(tmp_path / "labels.json")[0].name == "delivery robot"
