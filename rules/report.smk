@@ -20,6 +20,27 @@ rule report_result:
         "python -m clip2 report-result --result {input.result} --out {output} > {log} 2>&1"
 
 
+rule report_fewshot:
+    input:
+        code=source_closure("clip2.report.fewshot_figure"),
+        result=f"{MODEL}/{{benchmark}}_fewshot.json",
+    output:
+        f"{MODEL}/{{benchmark}}_fewshot.png",
+    log:
+        "logs/report/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}_fewshot.log",
+    benchmark:
+        "results/benchmarks/report/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}_fewshot.tsv"
+    conda:
+        "../envs/clip2.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="10m",
+        gpu=0,
+    shell:
+        "python -m clip2 report-fewshot --result {input.result} --out {output} > {log} 2>&1"
+
+
 rule report_triplets:
     input:
         code=source_closure("clip2.report.stage"),
@@ -50,11 +71,10 @@ PUBLISHED = {
 }
 RESULTS = list(PUBLISHED)
 PUBLISHED |= {
-    f"{name}_zeroshot.png": f"{MODEL}/{{benchmark}}_zeroshot.png".format(
-        **parts_of(name)
-    )
+    f"{name}_{task}.png": f"{MODEL}/{{benchmark}}_{task}.png".format(**parts_of(name))
     for name, spec in CONFIG.benchmarks.items()
-    if "zeroshot" in spec.tasks
+    for task in ("zeroshot", "fewshot")
+    if task in spec.tasks
 }
 OF_FIRST_SOURCE = dict(EXPERIMENT, source=MINED_SOURCES[0])
 PUBLISHED["triplets.png"] = f"{MINED}/triplets.png".format(**OF_FIRST_SOURCE)

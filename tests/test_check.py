@@ -66,7 +66,7 @@ def test_missing_images_are_counted(folder: Path, realdata: Path, capsys: pytest
 def test_what_cannot_be_checked_is_said(folder: Path) -> None:
     with pytest.raises(InputError, match="no source 'nothing'; the configuration has: world"):
         check("nothing", [], None)
-    with pytest.raises(InputError, match="make it with `snakemake results/world/raw/world.json`"):
+    with pytest.raises(InputError, match=r"make it with `snakemake results/world/raw/world\.json`"):
         check("world", [], None)
     with pytest.raises(InputError, match="give its data root with --dataroot"):
         check("sample", [folder / "sample.yaml"], folder / "nowhere")

@@ -62,7 +62,7 @@ def numbers(folder: Path) -> dict:
 @pytest.mark.slow
 def test_the_result_is_whole_and_says_what_it_is(finished: Path, repository: Path) -> None:
     result = json.loads((finished / RESULT).read_text())
-    jsonschema.validate(result, json.loads((repository / "schemas" / "result.schema.json").read_text()))
+    jsonschema.validate(result, json.loads((repository / "schemas" / "zeroshot.schema.json").read_text()))
     assert result["dataset"] == "nuscenes"
     assert result["source_kind"] == "built-in world"
     assert set(result["methods"]) >= {"clip2", "pointclip", "teacher_2d", "chance"}

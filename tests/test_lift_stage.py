@@ -135,6 +135,84 @@ def test_filters_are_counted(shard: Path) -> None:
     assert lift(shard, max_range=5)["counts"]["lost_too_far"] == 4
 
 
+def test_dense_crops_are_thinned_evenly(shard: Path) -> None:
+    lift(shard, "all")
+    header = lift(shard, "few", max_points=50)
+    assert header["counts"]["triplets"] == 4
+    with RaggedReader(shard / "all.h5") as every, RaggedReader(shard / "few.h5") as few:
+        assert [len(few[i]) for i in range(4)] == [50] * 4
+        assert {tuple(p) for p in few[0]} < {tuple(p) for p in every[0]}
+    assert [row["n_points"] for row in iterate_rows(shard / "few.parquet")] == [50] * 4
+
+
+def test_range_is_measured_from_the_camera(shard: Path) -> None:
+    """The same pictures with the points' origin 100 m away."""
+    frames = list(iterate_rows(shard / "frames.parquet"))
+    for i, frame in enumerate(frames):
+        cloud = np.fromfile(shard / f"{i}.bin", "<f4").reshape(-1, 5)
+        cloud[:, 0] += 100
+        cloud.tofile(shard / f"{i}.bin")
+        moved = T_CAM_FROM_POINTS.copy()
+        moved[:3, 3] = -T_CAM_FROM_POINTS[:3, :3] @ [100, 0, 0]
+        frame["T_cam_from_points"] = moved.ravel()
+    write_table(shard / "frames.parquet", frames, FRAMES, read_header(shard / "frames.parquet"))
+    assert lift(shard)["counts"]["triplets"] == 4
+    assert all(row["range_m"] == pytest.approx(10, abs=0.1) for row in iterate_rows(shard / "out.parquet"))
+
+
+def rewrite(shard: Path, sensor: str = "lidar", samples: str = "", scenes: str = "", labels: str = "") -> None:
+    """Give the frames another sensor, and by one letter a frame their samples, scenes and detections' labels."""
+    frames = list(iterate_rows(shard / "frames.parquet"))
+    found = list(iterate_rows(shard / "detections.parquet"))
+    for i, frame in enumerate(frames):
+        frame["sample"] = samples[i] if samples else frame["sample"]
+        frame["scene"] = scenes[i] if scenes else frame["scene"]
+        move = np.array(frame["T_cam_from_points"]).reshape(4, 4)
+        move[2, 3] = 0.01 * i  # a moving camera
+        frame["T_cam_from_points"] = move.ravel()
+        found[2 * i]["score"] = 0.5 + 0.1 * (i == 2)
+        found[2 * i]["label"] = labels[i] if labels else found[2 * i]["label"]
+    header = read_header(shard / "frames.parquet") | {"sensor": sensor}
+    write_table(shard / "frames.parquet", frames, FRAMES, header)
+    write_table(shard / "detections.parquet", found, DETECTIONS, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"samples": "aaaa"}, ["f2"]),  # four cameras of one sample: the best view's name and picture
+        ({"samples": "aabb"}, ["f0", "f2"]),  # a LiDAR's samples have frames of their own
+        ({"sensor": "rgbd"}, ["f2"]),  # an RGB-D scan of one scene
+        ({"sensor": "rgbd", "scenes": "aabb"}, ["f0", "f2"]),
+        ({"sensor": "rgbd", "labels": "xyxy"}, ["f2", "f1"]),  # in the order in which they were first seen
+    ],
+)
+def test_views_of_one_object_are_merged(shard: Path, change: dict[str, str], kept: list[str]) -> None:
+    rewrite(shard, **change)
+    header = lift(shard, views="merge", method="frustum")
+    assert [row["frame_id"] for row in iterate_rows(shard / "out.parquet")] == kept
+    counts = header["counts"]
+    assert counts["merged_views"] == 4 - len(kept)
+    assert counts["boxes"] == counts["triplets"] + counts["lost_no_points"] + counts["merged_views"]
+    assert lift(shard, "apart", method="frustum")["counts"]["triplets"] == 4
+
+
+def test_objects_that_stand_apart_are_not_merged(shard: Path) -> None:
+    rewrite(shard, sensor="rgbd")
+    for i in range(N_FRAMES):
+        cloud = np.fromfile(shard / f"{i}.bin", "<f4").reshape(-1, 5)
+        cloud[:, 1] += 2.0 * i
+        cloud.tofile(shard / f"{i}.bin")
+    assert lift(shard, views="merge", method="frustum")["counts"]["merged_views"] == 0
+
+
+def test_the_sensor_chooses_the_method(shard: Path) -> None:
+    assert lift(shard)["method"] == "frustum"
+    rewrite(shard, sensor="rgbd")
+    assert lift(shard)["method"] == "depth"
+    assert lift(shard, method="frustum-dbscan")["method"] == "frustum-dbscan"
+
+
 def test_a_mistyped_parameter_is_named(shard: Path) -> None:
     with pytest.raises(InputError, match=r"'parameters'.*epps.*lifting\.md"):
         lift(shard, parameters={"epps": 1})

@@ -256,8 +256,8 @@ def accuracy(teacher: Teacher, method: str, path: Path | None) -> float:
 @pytest.mark.parametrize(
     ("method", "learning"),
     [
-        ("pointclip", {"epochs": 40, "lr": 0.003}),
-        ("clip2point", {"epochs": 3, "lr": 0.0005}),
+        ("pointclip", {"epochs": 40, "lr": 0.003, "batch_size": 8}),
+        ("clip2point", {"epochs": 4, "lr": 0.0005, "batch_size": 4}),
     ],
 )
 def test_tuning_learns(
@@ -265,7 +265,7 @@ def test_tuning_learns(
 ) -> None:
     tiny = load_teacher(str(repository / "resources" / "models" / "tiny_clip"), device="cpu")
     out = tmp_path / "tower.safetensors"
-    tune.run(shards, None, out, few(tiny, method, max_triplets=24, batch_size=8, **learning), "cpu")
+    tune.run(shards, None, out, few(tiny, method, max_triplets=24, **learning), "cpu")
     tower = read_tower(out)
     assert tower.name == f"{method}_tp"
     assert len(tower.header["log"]) == learning["epochs"]

@@ -15,7 +15,7 @@ from clip2.errors import InputError
 from clip2.scans.clouds import CloudError, load_points
 from clip2.scans.sanity import complaints, frame_facts
 from clip2.scans.survey import Survey, print_survey
-from clip2.sources import MODULES
+from clip2.sources import MODULES, PairsSource
 from clip2.store.tables import iterate_rows, read_header
 
 LOOKED_AT = 12
@@ -37,7 +37,7 @@ def check(name: str, overlays: Sequence[Path], dataroot: Path | None) -> None:
         raise InputError(f"no source {name!r}; the configuration has: {', '.join(config.sources)}")
     source = config.sources[name]
     modules = MODULES[source.kind]
-    if modules.survey is None:
+    if modules.survey is None or isinstance(source, PairsSource):
         raise InputError(f"source {name!r} is of kind {source.kind!r}, which has nothing to check")
     root = Path(f"results/{name}/raw") if source.world else Path(source.root or dataroot or config.dataroot or "")
     if not root.is_dir() or root == Path():

@@ -46,8 +46,7 @@ def _command(
 
 
 def _path(sub: argparse.ArgumentParser, flag: str, help: str, nargs: str | None = None, required: bool = True) -> None:
-    default = [] if nargs == "*" else None
-    sub.add_argument(flag, type=Path, required=required, help=help, nargs=nargs, default=default)
+    sub.add_argument(flag, type=Path, required=required, help=help, nargs=nargs, default=[] if nargs == "*" else None)
 
 
 def _device(sub: argparse.ArgumentParser) -> None:
@@ -217,6 +216,10 @@ def _add_evaluation(stages: Commands) -> None:
 
 def _add_reports(stages: Commands) -> None:
     sub = _command(stages, "report-result", commands.report_result, "result JSON → picture")
+    _path(sub, "--result", "result (.json)")
+    _path(sub, "--out", "picture (.png)")
+
+    sub = _command(stages, "report-fewshot", commands.report_fewshot, "few-shot result JSON → picture")
     _path(sub, "--result", "result (.json)")
     _path(sub, "--out", "picture (.png)")
 

@@ -165,10 +165,17 @@ def report_triplets(a: Arguments) -> None:
     run_triplets(a.triplets, a.out)
 
 
-def show(a: Arguments) -> None:
-    from clip2.report.table import print_result
+def report_fewshot(a: Arguments) -> None:
+    from clip2.evaluate.fewshot_result import read_fewshot
+    from clip2.report.fewshot_figure import fewshot_figure
 
-    print_result(a.result)
+    fewshot_figure(read_fewshot(a.result), a.out)
+
+
+def show(a: Arguments) -> None:
+    from clip2.report.show import show_result
+
+    show_result(a.result)
 
 
 def usage(a: Arguments) -> None:
@@ -180,10 +187,11 @@ def usage(a: Arguments) -> None:
 def schema(a: Arguments) -> None:
     from clip2.config import Config
     from clip2.config_page import configuration_page
-    from clip2.evaluate.result import Result
+    from clip2.report.show import RESULTS
     from clip2.store.atomic import write_json, write_text
 
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    write_json(a.root / "schemas" / "config.schema.json", dialect | Config.model_json_schema())
-    write_json(a.root / "schemas" / "result.schema.json", dialect | Result.model_json_schema())
+    models = {"config": Config} | {task: result.model for task, result in RESULTS.items()}
+    for name, model in models.items():
+        write_json(a.root / "schemas" / f"{name}.schema.json", dialect | model.model_json_schema())
     write_text(a.root / "docs" / "configuration.md", configuration_page())

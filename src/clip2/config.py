@@ -96,8 +96,8 @@ class Config(Settings):
     lifters: dict[Name, LiftSettings]
     teachers: dict[Name, TeachSettings]
     models: dict[Name, PretrainSettings]
-    baselines: dict[Name, BaselineConfig] = Field(
-        {}, description="rivals that are trained, by the name of their result"
+    baselines: dict[Name, BaselineConfig | None] = Field(
+        {}, description="rivals that are trained, by the name of their result; null leaves one out"
     )
     evaluation: EvaluationConfig = EvaluationConfig()
 

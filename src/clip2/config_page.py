@@ -24,32 +24,33 @@ def configuration_page() -> str:
     return "\n".join([INTRODUCTION, *_section("", Config)]) + "\n"
 
 
-def _section(prefix: str, model: type[Settings]) -> list[str]:
-    """A table of the model's plain fields, then a section for each nested model."""
+def _section(prefix: str, model: type[Settings], of: str = "") -> list[str]:
+    """A table of the model's plain fields, then a section for each nested model; ``of`` tells variants apart."""
     rows: list[str] = []
     nested: list[str] = []
     for name, field in model.model_fields.items():
-        inner = _model_of(field.annotation)
-        if inner is None:
+        inner = _models_of(field.annotation)
+        if not inner:
             rows.append(f"| `{name}` | {_default(field)} | {field.description} |")
-        else:
-            named = typing.get_origin(field.annotation) is dict
-            nested += _section(f"{prefix}{name}.{'<name>.' if named else ''}", inner)
-    lines = [f"\n## `{prefix.rstrip('.')}`" if prefix else "", (model.__doc__ or "").split("\n")[0]]
+        named = typing.get_origin(field.annotation) is dict
+        for variant in inner:
+            which = f" of kind {typing.get_args(variant.model_fields['kind'].annotation)[0]}" if len(inner) > 1 else of
+            nested += _section(f"{prefix}{name}.{'<name>.' if named else ''}", variant, which)
+    lines = [f"\n## `{prefix.rstrip('.')}`{of}" if prefix else "", (model.__doc__ or "").split("\n")[0]]
     if rows:
         lines += ["", "| key | default | meaning |", "|---|---|---|", *rows]
     return lines + nested
 
 
-def _model_of(annotation: Any) -> type[Settings] | None:
-    """The settings model inside an annotation, if there is one: itself, or the values of a dict."""
+def _models_of(annotation: Any) -> list[type[Settings]]:
+    """The settings models inside an annotation: itself, the values of a dict, the members of a union."""
     if (
         isinstance(annotation, type)
         and not isinstance(annotation, types.GenericAlias)
         and issubclass(annotation, Settings)
     ):
-        return annotation
-    return next((m for m in map(_model_of, typing.get_args(annotation)) if m), None)
+        return [annotation]
+    return [model for part in typing.get_args(annotation) for model in _models_of(part)]
 
 
 def _default(field: FieldInfo) -> str:

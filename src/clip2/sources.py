@@ -31,7 +31,7 @@ class _Source(Settings):
 class NuscenesSource(_Source):
     """nuScenes: LiDAR and six cameras."""
 
-    kind: Literal["nuscenes"]
+    kind: Literal["nuscenes"] = Field(description="what the data root holds")
     settings: NuscenesSettings = NuscenesSettings()
     world: WorldSettings | None = Field(None, description=WORLD_HELP)
 
@@ -39,7 +39,7 @@ class NuscenesSource(_Source):
 class OnceSource(_Source):
     """ONCE: LiDAR and seven cameras."""
 
-    kind: Literal["once"]
+    kind: Literal["once"] = Field(description="what the data root holds")
     settings: OnceSettings = OnceSettings()
     world: OnceWorldSettings | None = Field(None, description=WORLD_HELP)
 
@@ -47,7 +47,7 @@ class OnceSource(_Source):
 class SunrgbdSource(_Source):
     """SUN RGB-D: single RGB-D pictures of rooms."""
 
-    kind: Literal["sunrgbd"]
+    kind: Literal["sunrgbd"] = Field(description="what the data root holds")
     settings: SunrgbdSettings = SunrgbdSettings()
     world: RoomsSettings | None = Field(None, description=WORLD_HELP)
 
@@ -55,7 +55,7 @@ class SunrgbdSource(_Source):
 class ScannetSource(_Source):
     """ScanNet v2: RGB-D video of rooms with poses."""
 
-    kind: Literal["scannet"]
+    kind: Literal["scannet"] = Field(description="what the data root holds")
     settings: ScannetSettings = ScannetSettings()
     world: RoomsSettings | None = Field(None, description=WORLD_HELP)
 
@@ -63,15 +63,15 @@ class ScannetSource(_Source):
 class FolderSource(_Source):
     """Your own recordings, as docs/your_own_data.md lays them out."""
 
-    kind: Literal["folder"]
+    kind: Literal["folder"] = Field(description="what the data root holds")
     settings: FolderSettings = FolderSettings()
-    world: None = None
+    world: None = Field(None, description="there is no built-in world of this kind")
 
 
 class ScanobjectnnSource(_Source):
     """ScanObjectNN: scanned objects, for evaluation only."""
 
-    kind: Literal["scanobjectnn"]
+    kind: Literal["scanobjectnn"] = Field(description="what the data root holds")
     settings: ScanobjectnnSettings = ScanobjectnnSettings()
     world: ShapesSettings | None = Field(None, description=WORLD_HELP)
 
@@ -79,7 +79,7 @@ class ScanobjectnnSource(_Source):
 class Modelnet40Source(_Source):
     """ModelNet40: CAD models, for evaluation only."""
 
-    kind: Literal["modelnet40"]
+    kind: Literal["modelnet40"] = Field(description="what the data root holds")
     settings: Modelnet40Settings = Modelnet40Settings()
     world: ShapesSettings | None = Field(None, description=WORLD_HELP)
 
@@ -87,7 +87,7 @@ class Modelnet40Source(_Source):
 class PairsSource(_Source):
     """Rendered CAD models with their points, which CLIP2Point is pre-trained on: triplet shards in the data root."""
 
-    kind: Literal["pairs"]
+    kind: Literal["pairs"] = Field(description="what the data root holds")
     world: ShapesSettings | None = Field(None, description=WORLD_HELP)
 
 

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.console import progress
+from clip2.errors import InputError
 from clip2.evaluate.boxes import BoxSearch, annotation_corners
 from clip2.evaluate.settings import ObjectsSettings
 from clip2.geometry import project_box
 from clip2.scans.clouds import CloudError, load_points
 from clip2.scans.images import ImageError, read_frame_image
+from clip2.scans.sanity import FrameCheck
 from clip2.scans.windows import square_window_jpeg
 from clip2.store.bad_frames import BadFrames
 from clip2.store.provenance import provenance
@@ -25,6 +27,8 @@ from clip2.store.tables import iterate_rows, read_header, read_table, table_writ
 log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+MOST_EMPTY, ENOUGH_BOXES = 0.7, 20
+"""Share of boxes without a point that is too much, among at least so many of them."""
 NO_CAMERA: Row = {"camera": None, "box": [float("nan")] * 4, "image": None}
 """Parquet holds no null where a list's length is fixed: the box of an unseen object is NaN."""
 
@@ -43,6 +47,7 @@ def run(
     n_annotations = sum(map(len, asked.values())) + skipped.total()
     bad = BadFrames(settings.max_bad_share)
     n_frames, clouds_used = 0, 0
+    sense = FrameCheck(read_header(frames)["sensor"], str(frames))
     rows = progress(iterate_rows(frames), "frames", read_table(frames, columns=[]).num_rows)
     with ragged_writer(out_points) as points_writer, table_writer(out, OBJECTS) as table:
         for sample, group in groupby(rows, key=lambda frame: frame["sample"]):
@@ -60,6 +65,7 @@ def run(
                     bad.add(view["frame_id"], error.reason, str(error))
                 skipped[error.reason] += len(boxes)
                 continue
+            sense.add(views[0], points)
             search, pictures = BoxSearch(points), Pictures(views, data_root, settings.min_view_share, bad)
             for box in boxes:
                 crop = points[search.inside(box, settings.margin_m)]
@@ -73,6 +79,8 @@ def run(
                 table.append(_object_row(box, len(crop)) | picture)
                 points_writer.append(crop)
         bad.check(n_frames)
+        sense.finish()
+        _check_hits(annotations, table.n_rows, skipped["no_points"])
         if asked:  # Ingest leaves out samples whose recordings are missing.
             skipped["sample_without_frames"] += sum(map(len, asked.values()))
         header = read_header(frames)
@@ -98,8 +106,9 @@ def _select(annotations: Path, settings: ObjectsSettings) -> tuple[dict[str, lis
     """Annotations that pass the filters that need no points, by sample, and the counts of the others."""
     asked: dict[str, list[Row]] = defaultdict(list)
     skipped: Counter[str] = Counter()
+    class_range = settings.ranges(read_header(annotations)["dataset"])
     for row in iterate_rows(annotations):
-        reason = _reason_to_skip(row, settings)
+        reason = _reason_to_skip(row, settings, class_range)
         if reason:
             skipped[reason] += 1
         else:
@@ -107,10 +116,10 @@ def _select(annotations: Path, settings: ObjectsSettings) -> tuple[dict[str, lis
     return asked, skipped
 
 
-def _reason_to_skip(row: Row, settings: ObjectsSettings) -> str | None:
+def _reason_to_skip(row: Row, settings: ObjectsSettings, class_range: dict[str, float]) -> str | None:
     if row["class_name"] is None and not settings.include_other:
         return "not_in_benchmark"
-    if row["ego_distance_m"] >= settings.class_range.get(row["class_name"], np.inf):  # the devkit keeps `<`
+    if row["ego_distance_m"] >= class_range.get(row["class_name"], np.inf):  # the devkit keeps `<`
         return "beyond_class_range"
     if settings.official_filters and row["num_lidar_pts"] + row["num_radar_pts"] == 0:
         return "no_sensor_points"
@@ -119,6 +128,15 @@ def _reason_to_skip(row: Row, settings: ObjectsSettings) -> str | None:
     if settings.visibility and row["visibility"] not in settings.visibility:
         return "visibility"
     return None
+
+
+def _check_hits(annotations: Path, n_hit: int, n_empty: int) -> None:
+    """Human boxes that hold no points at all, most of them, are boxes in other axes than the points."""
+    if n_empty > MOST_EMPTY * (n_hit + n_empty) and n_empty >= ENOUGH_BOXES:
+        raise InputError(
+            f"{annotations}: {n_empty} of {n_hit + n_empty} boxes hold no point: boxes and points are not in the same "
+            "axes or units; `clip2 check SOURCE` shows the figures"
+        )
 
 
 def _object_row(box: Row, n_points: int) -> Row:

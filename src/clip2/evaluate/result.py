@@ -1,4 +1,4 @@
-"""The result file: what is in it and what is fixed. ``schemas/result.schema.json`` is generated from here."""
+"""The result file: what is in it and what is fixed. ``schemas/zeroshot.schema.json`` is generated from here."""
 
 from pathlib import Path
 from typing import Any, Literal

@@ -47,7 +47,7 @@ class DepthParameters:
     outside: float = 0.5
     structure_outside: float = 0.05
     behind: float = 0.05
-    least: float = 0.03
+    least: float = 0.01
     margin: float = 0.05
 
 

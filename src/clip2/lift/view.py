@@ -37,9 +37,13 @@ class View:
         return np.abs(self.K[[0, 1], [0, 1]])
 
     def in_camera(self) -> NDArray[np.float64]:
-        """(M, 3) the points in the camera's frame (x right, y down, z forward), metres."""
-        rays = np.column_stack([self.uv, np.ones(len(self.uv))]) @ np.linalg.inv(self.K).T
-        return np.asarray(rays * self.depth[:, None])
+        """(M, 3) the points in the camera's frame (x right, y down, z forward), metres.
+
+        From pixels and depths rounded far below any sensor's resolution, so that the axes in which the points came
+        make no difference to what is computed from this.
+        """
+        rays = np.column_stack([self.uv.round(6), np.ones(len(self.uv))]) @ np.linalg.inv(self.K).T
+        return np.asarray(rays * self.depth.round(6)[:, None])
 
     def in_boxes(self, boxes: NDArray[np.float64]) -> list[NDArray[np.int64]]:
         """For each box (B, 4) xyxy, the positions in this view of the points whose pixel lies in or on it.
