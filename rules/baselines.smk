@@ -38,7 +38,7 @@ def tune_settings(tower):
 
 rule tune:
     input:
-        code=source_closure("clip2.evaluate.tune"),
+        code=source_closure("clip2.evaluate.rivals.tune"),
         triplets=train_shards(f"{MINED}/{{shard}}.parquet"),
         points=train_shards(f"{MINED}/{{shard}}.h5"),
         embeddings=train_shards(f"{EMBEDDED}/{{shard}}.h5"),
@@ -72,7 +72,7 @@ for name, pairs in PRETRAINED.items():
         name:
             f"pretrain_{name}"
         input:
-            code=source_closure("clip2.evaluate.tune"),
+            code=source_closure("clip2.evaluate.rivals.tune"),
             index=lambda wildcards, pairs=pairs: raw_index(pairs),
             model=teacher_files,
         output:
@@ -99,7 +99,7 @@ for name, pairs in PRETRAINED.items():
 
 rule ensemble:
     input:
-        code=source_closure("clip2.evaluate.ensemble"),
+        code=source_closure("clip2.evaluate.ensemble.stage"),
         triplets=train_shards(f"{MINED}/{{shard}}.parquet"),
         points=train_shards(f"{MINED}/{{shard}}.h5"),
         embeddings=train_shards(f"{EMBEDDED}/{{shard}}.h5"),

@@ -37,7 +37,7 @@ rule objects:
 # ScanNet's objects are the instances of its meshes.
 rule scannet_objects:
     input:
-        code=source_closure("clip2.evaluate.scannet_objects"),
+        code=source_closure("clip2.evaluate.scannet.objects"),
         frames="results/{source}/frames/{shard}.parquet",
     output:
         objects="results/{source}/objects/{shard}.parquet",
@@ -132,7 +132,7 @@ rule zeroshot:
 
 rule fewshot:
     input:
-        code=source_closure("clip2.evaluate.fewshot"),
+        code=source_closure("clip2.evaluate.fewshot.stage"),
         train=benchmark_shards("results/{source}/objects/{shard}.parquet", "train"),
         train_points=benchmark_shards("results/{source}/objects/{shard}.h5", "train"),
         val=benchmark_shards("results/{source}/objects/{shard}.parquet"),
@@ -198,7 +198,7 @@ rule localization:
 
 rule retrieval:
     input:
-        code=source_closure("clip2.evaluate.retrieval"),
+        code=source_closure("clip2.evaluate.retrieval.stage"),
         objects=benchmark_shards("results/{source}/objects/{shard}.parquet"),
         points=benchmark_shards("results/{source}/objects/{shard}.h5"),
         model=multiext(f"{MODEL}/", "model.safetensors", "config.json"),

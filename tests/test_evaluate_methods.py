@@ -19,12 +19,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from clip2.errors import InputError
-from clip2.evaluate import pointclip
 from clip2.evaluate.classes import BENCHMARK_CLASSES
-from clip2.evaluate.depth_views import Crops, draw, encode_maps, pack_crops, to_unit_sphere
 from clip2.evaluate.methods import depth_scorers
 from clip2.evaluate.queries import Batch
 from clip2.evaluate.result import Result, read_result
+from clip2.evaluate.rivals import pointclip
+from clip2.evaluate.rivals.depth_views import Crops, draw, encode_maps, pack_crops, to_unit_sphere
 from clip2.evaluate.settings import NUSCENES_CLASSES, ObjectsSettings, ZeroshotSettings
 from clip2.evaluate.zeroshot import run
 from clip2.pretrain.encoder import PointEncoder

@@ -11,12 +11,12 @@ from pydantic import ValidationError
 from tiny_networks import SHAPES, crop, write_networks, write_objects
 
 from clip2.errors import InputError
-from clip2.evaluate.fewshot import run
-from clip2.evaluate.fewshot_draw import draw_order, read_labels, read_objects
-from clip2.evaluate.fewshot_finetune import Crops, finetune, tuned_scores
-from clip2.evaluate.fewshot_methods import linear_scores
-from clip2.evaluate.fewshot_result import FewshotResult, Spread, read_fewshot
-from clip2.evaluate.fewshot_settings import FewshotSettings
+from clip2.evaluate.fewshot.draw import draw_order, read_labels, read_objects
+from clip2.evaluate.fewshot.finetune import Crops, finetune, tuned_scores
+from clip2.evaluate.fewshot.methods import linear_scores
+from clip2.evaluate.fewshot.result import FewshotResult, Spread, read_fewshot
+from clip2.evaluate.fewshot.settings import FewshotSettings
+from clip2.evaluate.fewshot.stage import run
 from clip2.evaluate.queries import batches
 from clip2.pretrain.model import load
 from clip2.pretrain.modelfiles import read_model

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from clip2.errors import InputError
-from clip2.evaluate.pointclip import Y_UP_FROM_Z_UP
 from clip2.evaluate.queries import batches, common_header
+from clip2.evaluate.rivals.pointclip import Y_UP_FROM_Z_UP
 from clip2.scans.marker import MARKER
 from clip2.scans.modelnet40 import objects as modelnet40
 from clip2.scans.modelnet40.settings import Modelnet40Settings

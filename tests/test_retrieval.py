@@ -12,10 +12,10 @@ from tiny_networks import write_networks, write_objects
 from clip2.errors import InputError
 from clip2.evaluate.features import picture_features
 from clip2.evaluate.queries import batches
-from clip2.evaluate.retrieval import choose_queries, run
-from clip2.evaluate.retrieval_metrics import average_precision, chance_average_precision, recall_at
-from clip2.evaluate.retrieval_result import read_retrieval
-from clip2.evaluate.retrieval_settings import RetrievalSettings
+from clip2.evaluate.retrieval.metrics import average_precision, chance_average_precision, recall_at
+from clip2.evaluate.retrieval.result import read_retrieval
+from clip2.evaluate.retrieval.settings import RetrievalSettings
+from clip2.evaluate.retrieval.stage import choose_queries, run
 from clip2.pretrain.model import load
 from clip2.teach.teacher import load_teacher
 

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from clip2.closure import source_closure
 from clip2.errors import InputError
-from clip2.evaluate import scannet_objects
 from clip2.evaluate.classes import SCANNET_CLASSES
-from clip2.evaluate.scannet_settings import ScannetObjectsSettings
+from clip2.evaluate.scannet import objects as scannet_objects
+from clip2.evaluate.scannet.settings import ScannetObjectsSettings
 from clip2.geometry import rigid, transform_points, yaw_rotation
 from clip2.scans.clouds import load_points
 from clip2.scans.files import read_bytes

@@ -18,18 +18,18 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from clip2.errors import InputError
-from clip2.evaluate import ensemble as ensemble_stage
-from clip2.evaluate import tune
-from clip2.evaluate.adapter import RATIO, ViewAdapter, mean_view
-from clip2.evaluate.ensemble_settings import EnsembleSettings
-from clip2.evaluate.fusion import centre, combine, read_fusion
+from clip2.evaluate.ensemble.fusion import centre, combine, read_fusion
+from clip2.evaluate.ensemble.settings import EnsembleSettings
+from clip2.evaluate.ensemble.stage import stage as ensemble_stage
 from clip2.evaluate.methods import depth_scorers, towers_by_name
 from clip2.evaluate.queries import Batch
+from clip2.evaluate.rivals import tune
+from clip2.evaluate.rivals.adapter import RATIO, ViewAdapter, mean_view
+from clip2.evaluate.rivals.towers import check_teacher, read_tower
+from clip2.evaluate.rivals.tune_data import load_tune_data
+from clip2.evaluate.rivals.tune_settings import TuneSettings
+from clip2.evaluate.rivals.tune_tower import TRAIN_VIEWS, DepthLoss, backward_in_parts, random_rotations
 from clip2.evaluate.settings import ZeroshotSettings
-from clip2.evaluate.towers import check_teacher, read_tower
-from clip2.evaluate.tune_data import load_tune_data
-from clip2.evaluate.tune_settings import TuneSettings
-from clip2.evaluate.tune_tower import TRAIN_VIEWS, DepthLoss, backward_in_parts, random_rotations
 from clip2.evaluate.zeroshot import run as zeroshot
 from clip2.pretrain.encoder import PointEncoder
 from clip2.pretrain.presets import encoder_config

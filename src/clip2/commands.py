@@ -87,19 +87,19 @@ def objects(a: Arguments) -> None:
 
 
 def scannet_objects(a: Arguments) -> None:
-    from clip2.evaluate.scannet_objects import run
+    from clip2.evaluate.scannet.objects import run
 
     run(a.frames, a.data_root, a.out, a.out.with_suffix(".h5"), parse_settings(a))
 
 
 def tune(a: Arguments) -> None:
-    from clip2.evaluate.tune import run
+    from clip2.evaluate.rivals.tune import run
 
     run(_with_points(a.triplets), a.embeddings, a.out, parse_settings(a), a.device, a.threads)
 
 
 def ensemble(a: Arguments) -> None:
-    from clip2.evaluate.ensemble import run
+    from clip2.evaluate.ensemble.stage import run
 
     run(_with_points(a.triplets), a.embeddings, a.model, a.towers, a.out, parse_settings(a), a.device, a.threads)
 
@@ -114,7 +114,7 @@ def zeroshot(a: Arguments) -> None:
 
 
 def fewshot(a: Arguments) -> None:
-    from clip2.evaluate.fewshot import run
+    from clip2.evaluate.fewshot.stage import run
 
     run(_with_points(a.train), _with_points(a.val), a.model, a.out, parse_settings(a), a.device, a.threads)
 
@@ -136,7 +136,7 @@ def localization(a: Arguments) -> None:
 
 
 def retrieval(a: Arguments) -> None:
-    from clip2.evaluate.retrieval import run
+    from clip2.evaluate.retrieval.stage import run
 
     run(_with_points(a.objects), a.model, a.out, parse_settings(a), a.device, a.threads)
 
@@ -166,7 +166,7 @@ def report_triplets(a: Arguments) -> None:
 
 
 def report_fewshot(a: Arguments) -> None:
-    from clip2.evaluate.fewshot_result import read_fewshot
+    from clip2.evaluate.fewshot.result import read_fewshot
     from clip2.report.fewshot_figure import fewshot_figure
 
     fewshot_figure(read_fewshot(a.result), a.out)

@@ -11,13 +11,13 @@ from pydantic import Field, ValidationError, model_validator
 
 from clip2.detect.settings import DetectSettings
 from clip2.errors import InputError
-from clip2.evaluate.ensemble_settings import EnsembleSettings
-from clip2.evaluate.fewshot_settings import FewshotSettings
+from clip2.evaluate.ensemble.settings import EnsembleSettings
+from clip2.evaluate.fewshot.settings import FewshotSettings
 from clip2.evaluate.localization.settings import LocalizeSettings
-from clip2.evaluate.retrieval_settings import RetrievalSettings
-from clip2.evaluate.scannet_settings import ScannetObjectsSettings
+from clip2.evaluate.retrieval.settings import RetrievalSettings
+from clip2.evaluate.rivals.tune_settings import TuneSettings
+from clip2.evaluate.scannet.settings import ScannetObjectsSettings
 from clip2.evaluate.settings import AuditSettings, ObjectsSettings, ZeroshotSettings
-from clip2.evaluate.tune_settings import TuneSettings
 from clip2.lift.settings import LiftSettings
 from clip2.pretrain.settings import PretrainSettings
 from clip2.sources import MODULES, Source

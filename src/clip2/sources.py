@@ -142,7 +142,7 @@ MODULES: dict[str, Modules] = {
     "nuscenes": _frames_of("nuscenes", "clip2.scans.world.stage"),
     "once": _frames_of("once", "clip2.scans.world.once_stage"),
     "sunrgbd": _frames_of("sunrgbd", "clip2.scans.world.rooms_stage"),
-    "scannet": _frames_of("scannet", "clip2.scans.world.rooms_stage", "clip2.evaluate.scannet_objects"),
+    "scannet": _frames_of("scannet", "clip2.scans.world.rooms_stage", "clip2.evaluate.scannet.objects"),
     "folder": _frames_of("folder", None),
     "scanobjectnn": Modules(
         "clip2.scans.world.shapes_stage", "clip2.scans.scanobjectnn.survey", objects="clip2.scans.scanobjectnn.objects"

@@ -10,10 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from clip2.errors import InputError
-from clip2.evaluate.depth_views import OncePerBatch, Projection, draw, encode_maps
-from clip2.evaluate.projections import PROJECTIONS, UNTUNED
 from clip2.evaluate.queries import Batch
-from clip2.evaluate.towers import Tower, build_adapter, build_visual, check_teacher
+from clip2.evaluate.rivals.depth_views import OncePerBatch, Projection, draw, encode_maps
+from clip2.evaluate.rivals.projections import PROJECTIONS, UNTUNED
+from clip2.evaluate.rivals.towers import Tower, build_adapter, build_visual, check_teacher
 from clip2.teach.teacher import Teacher
 
 Scorer = Callable[[Batch], NDArray[np.float32]]

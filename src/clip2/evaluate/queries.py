@@ -18,7 +18,7 @@ Shards = Sequence[tuple[Path, Path]]
 """(Parquet, HDF5) of each shard."""
 AGREED = ("source", "source_kind", "dataset", "split", "sensor", "units", "axes", "protocol")
 """Header keys that must be the same in all shards. The sensor is "lidar", "rgbd", or "objects" for object sets."""
-AGREED_IF_THERE = ("classes",)
+AGREED_IF_THERE = ("classes", "queries", "variant")
 """Of object sets: their classes, in the order of the labels."""
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.classes import choose_classes, class_words
-from clip2.evaluate.fusion import Fusion, fused, read_fusion
+from clip2.evaluate.ensemble.fusion import Fusion, fused, read_fusion
 from clip2.evaluate.methods import (
     Scorer,
     clip2_scorer,
@@ -22,11 +22,11 @@ from clip2.evaluate.methods import (
     towers_by_name,
 )
 from clip2.evaluate.metrics import DIGITS, chance_metrics, class_mean, confusion_counts, recognition_metrics
-from clip2.evaluate.projections import TUNED
 from clip2.evaluate.queries import Batch, Shards, batches, common_header
 from clip2.evaluate.result import write_result
+from clip2.evaluate.rivals.projections import TUNED
+from clip2.evaluate.rivals.towers import Tower, read_tower
 from clip2.evaluate.settings import ZeroshotSettings
-from clip2.evaluate.towers import Tower, read_tower
 from clip2.pretrain.model import load
 from clip2.store.atomic import read_json
 from clip2.store.provenance import git_state, provenance
@@ -224,7 +224,8 @@ def _protocol(
         "sensor": header["sensor"],
         "clouds_per_sample": header["clouds_per_sample"],
         "objects": header["protocol"],
-        "queries": "the object's own points" if header["sensor"] == "objects" else "points inside the human 3D boxes",
+        "queries": header.get("queries", "points inside the human 3D boxes"),
+        **({"variant": header["variant"]} if "variant" in header else {}),
         "class_mean_top1": "unweighted mean over the classes that occur",
         "ties": "the class that comes first",
         "ci95": {

@@ -17,6 +17,7 @@ from clip2.lift.sensor import METHOD_OF_SENSOR
 from clip2.lift.settings import LiftSettings
 from clip2.scans.clouds import Cloud, CloudError, load_points
 from clip2.scans.images import ImageError, read_frame_image
+from clip2.scans.sanity import FrameCheck
 from clip2.scans.windows import square_window_jpeg
 from clip2.store.bad_frames import BadFrames
 from clip2.store.provenance import provenance
@@ -44,6 +45,7 @@ def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: 
         boxes[row["frame_id"]].append(row)
     counts: Counter[str] = Counter(boxes=sum(map(len, boxes.values())))
     bad = BadFrames(settings.max_bad_share)
+    sense = FrameCheck(header["sensor"], str(frames))
     n_frames = 0
     rows = progress(iterate_rows(frames), "frames", read_table(frames, columns=[]).num_rows)
     merger = ViewMerger(header["sensor"] == "rgbd", settings.max_points) if settings.views == "merge" else None
@@ -70,12 +72,14 @@ def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: 
                         bad.add(frame["frame_id"], error.reason, str(error))
                         counts["lost_bad_frame"] += len(found)
                         continue
+                    sense.add(frame, points)
                     for crop in _crops(frame, found, points, image, method, settings, counts):
                         (merger.add if merger else write)(crop)
             if merger:
                 for crop in merger.take():
                     write(crop)
         bad.check(n_frames)
+        sense.finish()
         if boxes:
             raise InputError(f"{detections}: {len(boxes)} frames in it are not in {frames}; run the detector again")
         if merger:

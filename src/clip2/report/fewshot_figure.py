@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from clip2.evaluate.fewshot_result import FewshotMethodScore, FewshotResult
+from clip2.evaluate.fewshot.result import FewshotMethodScore, FewshotResult
 from clip2.report.style import ALARM, FAINT, INK, METHODS, MUTED, new_figure, save, style
 
 LINES = {

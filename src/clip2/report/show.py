@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from clip2.errors import InputError
-from clip2.evaluate.fewshot_result import FewshotResult, print_fewshot, read_fewshot
+from clip2.evaluate.fewshot.result import FewshotResult, print_fewshot, read_fewshot
 from clip2.evaluate.localization.result import LocalizationResult, print_localization, read_localization
 from clip2.evaluate.result import Result
-from clip2.evaluate.retrieval_result import RetrievalResult, print_retrieval, read_retrieval
+from clip2.evaluate.retrieval.result import RetrievalResult, print_retrieval, read_retrieval
 from clip2.report.table import print_result
 
 

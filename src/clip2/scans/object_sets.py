@@ -86,6 +86,7 @@ def write_objects(root: Path, out: Path, source: str, settings: SplitSettings, f
             "axes": AXES,
             "protocol": protocol,
             "classes": list(found.classes),
+            "queries": "the object's own points",
             **({"variant": found.variant} if found.variant else {}),
             "clouds_per_sample": 1,
             "bad_frames": BadFrames(0).header(),

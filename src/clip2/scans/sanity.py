@@ -17,7 +17,7 @@ UP = np.array([0.0, 0.0, 1.0])
 """Of every points' frame in this project."""
 UPRIGHT = 0.5
 """Least cosine between a camera's up and the points' up: cameras are rolled and pitched by less than 60 degrees."""
-DISTANCE = {"lidar": (0.8, 150.0), "rgbd": (0.2, 10.0)}
+DISTANCE = {"lidar": (0.8, 150.0), "rgbd": (0.2, 20.0)}
 """Metres, least and most median distance of a cloud from its camera, by sensor."""
 MOST_ABOVE = 1.5
 """Metres: the median point may be this much above the camera, not more: ground, floor and furniture are below it."""

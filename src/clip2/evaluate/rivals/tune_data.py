@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from clip2.errors import InputError
-from clip2.evaluate.depth_views import thin
+from clip2.evaluate.rivals.depth_views import thin
 from clip2.pretrain.pack import Embeddings, read_embeddings
 from clip2.store.ragged import RaggedReader
 from clip2.store.tables import iterate_rows, read_header, read_table

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clip2.console import progress
-from clip2.evaluate.clip2point import PROJECTION, TEST_VIEWS, depth_maps, resize, shade, view_rotation
-from clip2.evaluate.depth_views import pack_crops, to_pixels, to_unit_sphere
-from clip2.evaluate.towers import copy_visual
-from clip2.evaluate.tune_data import TuneData
-from clip2.evaluate.tune_settings import TuneSettings
-from clip2.evaluate.tune_steps import MAX_SCALE, Schedule, Trainer
+from clip2.evaluate.rivals.clip2point import PROJECTION, TEST_VIEWS, depth_maps, resize, shade, view_rotation
+from clip2.evaluate.rivals.depth_views import pack_crops, to_pixels, to_unit_sphere
+from clip2.evaluate.rivals.towers import copy_visual
+from clip2.evaluate.rivals.tune_data import TuneData
+from clip2.evaluate.rivals.tune_settings import TuneSettings
+from clip2.evaluate.rivals.tune_steps import MAX_SCALE, Schedule, Trainer
 from clip2.pretrain.data import step_seed
 from clip2.pretrain.loss import ContrastiveLoss, info_nce
 from clip2.pretrain.precision import mixed_precision

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from clip2.evaluate.depth_views import Y_UP_FROM_Z_UP, Crops, Projection
+from clip2.evaluate.rivals.depth_views import Y_UP_FROM_Z_UP, Crops, Projection
 
 TEMPLATE = "image of a {}"
 CANVAS = 224

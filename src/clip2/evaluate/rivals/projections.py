@@ -1,6 +1,6 @@
 """The depth baselines by name."""
 
-from clip2.evaluate import clip2point, pointclip, pointclip_v2
+from clip2.evaluate.rivals import clip2point, pointclip, pointclip_v2
 
 PROJECTIONS = {p.name: p for p in (pointclip.PROJECTION, pointclip_v2.PROJECTION, clip2point.PROJECTION)}
 UNTUNED = ("pointclip", "pointclip_v2")

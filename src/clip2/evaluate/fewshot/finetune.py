@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clip2.evaluate.fewshot_settings import FewshotSettings
+from clip2.evaluate.fewshot.settings import FewshotSettings
 from clip2.pretrain.augment import augment
 from clip2.pretrain.encoder import PointEncoder
 from clip2.pretrain.pack import thin

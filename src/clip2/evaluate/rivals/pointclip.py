@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch_scatter import scatter_sum
 
-from clip2.evaluate.depth_views import Y_UP_FROM_Z_UP, Crops, Projection, euler_rotation
+from clip2.evaluate.rivals.depth_views import Y_UP_FROM_Z_UP, Crops, Projection, euler_rotation
 
 TEMPLATE = "point cloud depth map of a {}."
 CANVAS = 128

@@ -9,12 +9,12 @@ import torch
 
 from clip2.device import resolve_device
 from clip2.errors import InputError
-from clip2.evaluate.projections import PROJECTIONS
-from clip2.evaluate.towers import write_tower
-from clip2.evaluate.tune_adapter import tune_adapter
-from clip2.evaluate.tune_data import TripletShards, describe, load_tune_data
-from clip2.evaluate.tune_settings import TuneSettings
-from clip2.evaluate.tune_tower import tune_tower
+from clip2.evaluate.rivals.projections import PROJECTIONS
+from clip2.evaluate.rivals.towers import write_tower
+from clip2.evaluate.rivals.tune_adapter import tune_adapter
+from clip2.evaluate.rivals.tune_data import TripletShards, describe, load_tune_data
+from clip2.evaluate.rivals.tune_settings import TuneSettings
+from clip2.evaluate.rivals.tune_tower import tune_tower
 from clip2.store.provenance import provenance
 from clip2.teach.teacher import load_teacher
 

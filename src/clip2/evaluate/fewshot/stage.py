@@ -12,9 +12,9 @@ from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.classes import choose_classes, class_words
 from clip2.evaluate.features import load_networks
-from clip2.evaluate.fewshot_draw import draw_order, read_labels, read_objects
-from clip2.evaluate.fewshot_methods import Answer, all_answers, know, know_all
-from clip2.evaluate.fewshot_result import (
+from clip2.evaluate.fewshot.draw import draw_order, read_labels, read_objects
+from clip2.evaluate.fewshot.methods import Answer, all_answers, know, know_all
+from clip2.evaluate.fewshot.result import (
     FewshotMethodScore,
     FewshotResult,
     ShotScore,
@@ -22,7 +22,7 @@ from clip2.evaluate.fewshot_result import (
     print_fewshot,
     write_fewshot,
 )
-from clip2.evaluate.fewshot_settings import FewshotSettings
+from clip2.evaluate.fewshot.settings import FewshotSettings
 from clip2.evaluate.metrics import class_mean, confusion_counts
 from clip2.evaluate.queries import Shards, common_header
 from clip2.pretrain.model import Clip2Model
@@ -163,7 +163,7 @@ def _protocol(
         "train_split": train["split"],
         "train_objects": train["protocol"],
         "objects": val["protocol"],
-        "queries": "points inside the human 3D boxes",
+        "queries": val.get("queries", "points inside the human 3D boxes"),
         "draws": "uniform over a class's annotated training objects; more shots contain the fewer",
         "augmentation": "the pretraining's",
         "tuned_on_val": "nothing",

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from clip2.console import progress
 from clip2.errors import InputError
-from clip2.evaluate.ensemble_settings import EnsembleSettings
-from clip2.evaluate.fusion import MODALITIES, Fusion, centre, combine
+from clip2.evaluate.ensemble.fusion import MODALITIES, Fusion, centre, combine
+from clip2.evaluate.ensemble.settings import EnsembleSettings
 from clip2.evaluate.methods import Scorer, clip2_scorer, depth_scorers, towers_by_name
 from clip2.evaluate.metrics import class_mean
 from clip2.evaluate.queries import Batch
-from clip2.evaluate.towers import read_tower
-from clip2.evaluate.tune_data import TripletShards, TuneData, describe, load_tune_data
+from clip2.evaluate.rivals.towers import read_tower
+from clip2.evaluate.rivals.tune_data import TripletShards, TuneData, describe, load_tune_data
 from clip2.pretrain.model import load
 from clip2.store.atomic import write_json
 from clip2.store.provenance import provenance

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from clip2.errors import InputError
-from clip2.evaluate.tune_settings import TuneSettings
+from clip2.evaluate.rivals.tune_settings import TuneSettings
 from clip2.pretrain.data import step_seed
 
 WARMUP = 0.05

@@ -15,15 +15,15 @@ from clip2.evaluate.audit_summary import canonical
 from clip2.evaluate.features import load_networks, picture_features
 from clip2.evaluate.metrics import DIGITS
 from clip2.evaluate.queries import Shards, batches, common_header
-from clip2.evaluate.retrieval_metrics import average_precision, chance_average_precision, recall_at
-from clip2.evaluate.retrieval_result import (
+from clip2.evaluate.retrieval.metrics import average_precision, chance_average_precision, recall_at
+from clip2.evaluate.retrieval.result import (
     QueryScore,
     RetrievalResult,
     RetrievalScore,
     print_retrieval,
     write_retrieval,
 )
-from clip2.evaluate.retrieval_settings import RetrievalSettings
+from clip2.evaluate.retrieval.settings import RetrievalSettings
 from clip2.pretrain.model import Clip2Model
 from clip2.store.provenance import git_state, provenance
 from clip2.store.tables import iterate_rows

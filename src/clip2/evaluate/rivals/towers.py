@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from clip2.errors import InputError
-from clip2.evaluate.adapter import ViewAdapter
-from clip2.evaluate.clip2point import TEMPLATE as CLIP2POINT_TEMPLATE
+from clip2.evaluate.rivals.adapter import ViewAdapter
+from clip2.evaluate.rivals.clip2point import TEMPLATE as CLIP2POINT_TEMPLATE
 from clip2.store.atomic import atomic_path
 from clip2.teach.teacher import Teacher
 

@@ -1,0 +1,1 @@
+"""Point, image and depth together."""

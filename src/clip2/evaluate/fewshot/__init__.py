@@ -1,0 +1,1 @@
+"""Recognition from a few annotated objects of each class."""

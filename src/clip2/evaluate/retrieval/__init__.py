@@ -1,0 +1,1 @@
+"""Rare things found by their names."""

@@ -1,0 +1,1 @@
+"""The methods that CLIP² is held against, and their training."""

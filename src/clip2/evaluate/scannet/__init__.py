@@ -1,0 +1,1 @@
+"""ScanNet's recognition protocol: instances of its meshes."""
