@@ -84,7 +84,7 @@ def test_a_vocabulary_that_is_not_there_or_not_text(tmp_path: Path) -> None:
 def test_shipped_vocabularies() -> None:
     ten = read_vocabulary(VOCABULARIES / "nuscenes10.txt").names
     assert ten == tuple(name.replace("_", " ") for name in TEN.split())
-    assert len(read_vocabulary(VOCABULARIES / "world.txt").names) == 39
+    assert len(read_vocabulary(VOCABULARIES / "world.txt").names) == 65
     driving = read_vocabulary(ROOT / DetectSettings().vocabulary)
     assert len(driving.names) >= 100
     assert {*ten, "debris", "plastic bag", "tire", "stroller", "animal"} <= set(driving.names)

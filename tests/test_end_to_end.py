@@ -150,7 +150,9 @@ def test_real_key_frame_to_a_result(realdata: Path, tmp_path: Path) -> None:
     overlay = {
         "sources": {"nuscenes_offline": {"settings": {"train": split, "val": split, "train_shards": 1}}},
         "models": {"small": {"epochs": 1}},
+        "baselines": TINY["baselines"],
     }
+    overlay["sources"]["shapes"] = TINY["sources"]["shapes"]  # type: ignore[index]
     (folder / "sample.yaml").write_text(yaml.safe_dump(overlay))
     snakemake(
         folder,

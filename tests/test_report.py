@@ -13,8 +13,10 @@ from rich.console import Console
 from clip2.errors import InputError
 from clip2.evaluate.metrics import chance_metrics, recognition_metrics
 from clip2.evaluate.result import write_result
+from clip2.report import benchmark
 from clip2.report.memory import print_usage, read_usage
 from clip2.report.sheet import choose
+from clip2.report.show import show_result
 from clip2.report.stage import run_triplets, run_zeroshot
 from clip2.report.table import print_result
 from clip2.store.ragged import ragged_writer
@@ -156,3 +158,30 @@ def test_usage_by_rule(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no benchmark file"):
         read_usage(tmp_path / "empty")
+
+
+def test_benchmark_table_gathers_results_and_marks_what_is_published(result: Path, tmp_path: Path) -> None:
+    out = tmp_path / "benchmark.json"
+    benchmark.run([result], out, Console(file=io.StringIO()))
+    table = json.loads(out.read_text())
+    measured = json.loads(result.read_text())["methods"]["clip2"]["class_mean_top1"]
+    assert table["zeroshot"]["nuscenes"]["methods"]["clip2"]["class_mean_top1"] == measured
+    assert table["zeroshot"]["nuscenes"]["source_kind"] == "built-in world"
+    text = out.with_suffix(".md").read_text()
+    assert "Made on the built-in world: nuscenes." in text
+    assert f"| clip2 | **{100 * measured:.1f}** |" in text
+    ours, published = text.split("## Published figures: not measured here")
+    assert "37.8" in published  # the paper's figure on nuScenes …
+    assert "37.8" not in ours
+    assert "ScanNet" not in published  # … and none of data sets that are not in the table
+    assert {p["benchmark"] for p in table["published"]} == {"nuscenes"}
+
+
+def test_benchmark_table_of_a_file_that_is_no_result(result: Path, tmp_path: Path) -> None:
+    other = result.rename(tmp_path / "something.json")
+    with pytest.raises(InputError, match=r"something\.json: a result is named BENCHMARK_TASK\.json"):
+        benchmark.run([other], tmp_path / "benchmark.json")
+    with pytest.raises(InputError, match="a result is named"):
+        show_result(other)
+    with pytest.raises(InputError, match="no such file"):
+        show_result(tmp_path / "sunrgbd_fewshot.json")

@@ -125,7 +125,7 @@ def test_an_edit_of_the_training_loop_runs_from_pretraining_on(checkout: Path) -
 
 
 def test_an_edit_of_an_evaluation_module_runs_the_evaluation(checkout: Path) -> None:
-    append(checkout / "src/clip2/evaluate/result.py", "\n# edited\n")
+    append(checkout / "src/clip2/evaluate/zeroshot.py", "\n# edited\n")
     assert set(planned(checkout)) == ZEROSHOT | PUBLISH_RESULT
 
 

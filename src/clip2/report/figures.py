@@ -1,4 +1,4 @@
-"""The figure of a result: per-class top-1 of every method, and the confusion matrix of one."""
+"""The figure of a result: top-1 of every method on every class, and the confusion matrix of one."""
 
 from pathlib import Path
 
@@ -6,18 +6,19 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from clip2.evaluate.result import MethodScore, Result
-from clip2.report.style import ALARM, FAINT, METHODS, MUTED, new_figure, save, style
+from clip2.report.style import ALARM, MUTED, new_figure, save, style
 from clip2.report.table import heading, warning
 
 
 def result_figure(result: Result, out_png: Path) -> None:
-    """Bars of per-class top-1 (class mean in the legend) and the confusion matrix of clip2, else of the first."""
+    """Top-1 of every method on every class, and the confusion matrix of clip2, else of the first method."""
     shown = "clip2" if "clip2" in result.methods else next(iter(result.methods))
     classes = list(result.methods[shown].per_class)
+    width = 4 + 0.5 * len(classes)
     with style():
-        figure = new_figure(14, 5.6)
-        left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
-        _bars(left, result, classes)
+        figure = new_figure(width + 7, 2.4 + max(0.42 * len(result.methods), 0.24 * len(classes)))
+        left, right = figure.subplots(1, 2, width_ratios=[width, 6])
+        _classes(left, result, classes)
         _confusion(right, result.methods[shown], classes, shown)
         figure.suptitle(heading(result), x=0.01, ha="left", fontsize=13, fontweight="bold")
         if told := warning(result):
@@ -25,39 +26,26 @@ def result_figure(result: Result, out_png: Path) -> None:
         save(figure, out_png)
 
 
-def _bars(axes: Axes, result: Result, classes: list[str]) -> None:
-    drawn = {name: method for name, method in result.methods.items() if name != "chance"}
-    width = 0.8 / max(len(drawn), 1)
-    places = np.arange(len(classes))
-    for number, (name, method) in enumerate(drawn.items()):
-        heights = [100 * (method.per_class[label].top1 or 0.0) for label in classes]
-        shift = (number - (len(drawn) - 1) / 2) * width
-        label = f"{name}  {100 * method.class_mean_top1:.1f}"
-        axes.bar(places + shift, heights, 0.92 * width, color=METHODS.get(name, FAINT), label=label, zorder=2)
-    if "chance" in result.methods:
-        level = 100 * result.methods["chance"].class_mean_top1
-        axes.axhline(level, color=FAINT, linestyle="--", linewidth=1, zorder=3, label=f"chance  {level:.1f}")
-    for place, label in zip(places, classes, strict=True):
-        n = max(method.per_class[label].n for method in result.methods.values())
-        axes.text(place, 101, f"{n:,}", ha="center", va="bottom", fontsize=8, color=MUTED)
-    axes.text(-0.62, 101, "n", ha="right", va="bottom", fontsize=8, color=MUTED, style="italic")
-    axes.set_xticks(places, [label.replace("_", "\n") for label in classes], fontsize=8.5)
-    axes.tick_params(axis="x", length=0)
-    axes.set(ylim=(0, 100), ylabel="top-1, %", xlim=(-0.6, len(classes) - 0.4))
-    axes.set_title("Recognised objects of each class", pad=20)
-    axes.grid(axis="y", color="#e4e7eb", zorder=0)
-    handles, labels = axes.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: labels[i].startswith("chance"))
-    axes.legend(
-        [handles[i] for i in order],
-        [labels[i] for i in order],
-        title="Class mean, %",
-        alignment="left",
-        frameon=False,
-        ncols=len(labels),
-        loc="upper left",
-        bbox_to_anchor=(0, -0.1),
-    )
+def _classes(axes: Axes, result: Result, classes: list[str]) -> None:
+    """One row a method, best first; its class mean, then its classes."""
+    order = sorted(result.methods, key=lambda name: -result.methods[name].class_mean_top1)
+    methods = [result.methods[name] for name in order]
+    shares = np.array([[m.class_mean_top1, *(m.per_class[label].top1 for label in classes)] for m in methods], float)
+    axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    for row, column in np.ndindex(*shares.shape):
+        value = 100 * shares[row, column]
+        text = "–" if np.isnan(value) else f"{value:.1f}" if column == 0 else f"{value:.0f}"
+        colour = "white" if value > 55 else "black"
+        weight = "bold" if column == 0 else "normal"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=colour, fontweight=weight)
+    n = [max(method.per_class[label].n for method in methods) for label in classes]
+    words = [f"{label.replace('_', ' ')} ({count:,})" for label, count in zip(classes, n, strict=True)]
+    axes.set_xticks(range(len(words) + 1), ["class mean", *words], rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(order)), order)
+    axes.axvline(0.5, color=MUTED, linewidth=1)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title("Recognised objects of each class (how many there are), %", pad=14)
 
 
 def _confusion(axes: Axes, method: MethodScore, classes: list[str], name: str) -> None:
