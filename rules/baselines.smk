@@ -2,9 +2,18 @@
 TOWERS = "results/towers/{sources}.{detector}.{lifter}.{teacher}"
 SHAPE_TOWERS = "results/towers/{pairs}.{teacher}"
 BASELINES = {name: baseline for name, baseline in CONFIG.baselines.items() if baseline}
-TUNED = [name for name, baseline in BASELINES.items() if baseline.pairs is None]
+CHECKPOINTS = [
+    baseline.checkpoint for baseline in BASELINES.values() if baseline.checkpoint
+]
+TUNED = [
+    name
+    for name, baseline in BASELINES.items()
+    if baseline.pairs is None and baseline.checkpoint is None
+]
 PRETRAINED = {
-    name: baseline.pairs for name, baseline in BASELINES.items() if baseline.pairs
+    name: baseline.pairs
+    for name, baseline in BASELINES.items()
+    if baseline.pairs and baseline.checkpoint is None
 }
 TOWER_KEYS = ("sources", "detector", "lifter", "teacher")
 
@@ -21,7 +30,7 @@ def towers(wildcards):
         + f"/{name}.safetensors"
         for name, pairs in PRETRAINED.items()
     ]
-    return own + shared
+    return own + shared + CHECKPOINTS
 
 
 def tune_settings(tower):

@@ -62,6 +62,9 @@ class BaselineConfig(Settings):
     pairs: Name | None = Field(
         None, description="key of `sources`, of kind pairs: what it is trained on; null: the benchmark's triplets"
     )
+    checkpoint: str | None = Field(
+        None, description="weights to use instead of training: a file of `clip2 tune`, or CLIP2Point's own .pth"
+    )
     tune: TuneSettings = Field(TuneSettings(), description="settings of `tune`; the teacher is the experiment's")
 
 

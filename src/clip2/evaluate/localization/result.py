@@ -82,7 +82,7 @@ def read_localization(path: Path) -> LocalizationResult:
     try:
         return LocalizationResult.model_validate(read_json(path))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; make it with `clip2 localize`") from None
+        raise InputError(f"{path}: no such file; make it with `clip2 localization`") from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))

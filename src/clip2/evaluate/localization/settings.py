@@ -1,4 +1,4 @@
-"""Settings of the `localize` stage. Defaults are the nuScenes detection benchmark's."""
+"""Settings of the `localization` stage. Defaults are the nuScenes detection benchmark's."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Stage `localize`: find things in 3D by name, with boxes that nobody annotated and names that nobody trained on."""
+"""Stage `localization`: find things in 3D by name, with boxes that nobody annotated and names that nobody trained on."""
 
 import logging
 from collections.abc import Sequence
@@ -177,4 +177,4 @@ def _provenance(
     inputs |= {f"triplets/{path.name}": path for pair in triplets for path in pair}
     inputs |= {f"model/{name}": model_dir / name for name in ("config.json", "model.safetensors")}
     packages = ("torch", "open_clip_torch", "nuscenes-devkit", "pillow")
-    return provenance("localize", settings.model_dump(mode="json"), inputs, packages) | {"git": git_state()}
+    return provenance("localization", settings.model_dump(mode="json"), inputs, packages) | {"git": git_state()}
