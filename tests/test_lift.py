@@ -83,8 +83,9 @@ def test_the_axes_of_the_points_do_not_matter(method: str, seed: int, yaw: float
         assert np.array_equal(crop, other)
 
 
-@METHOD
+@pytest.mark.parametrize("method", ["frustum", "frustum-dbscan"])
 def test_a_box_does_not_depend_on_the_other_boxes(method: str) -> None:
+    """Method depth is left out: it resolves occlusion between boxes."""
     points, boxes = random_scene(3, n_boxes=12)
     together = lift_boxes(points, Z_UP, K, boxes, SIZE, method)
     for box, crop in zip(boxes, together):

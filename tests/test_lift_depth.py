@@ -81,6 +81,43 @@ def test_a_box_around_bare_wall_is_returned_whole() -> None:
     assert np.array_equal(lift_boxes(points, T, K, [box], SIZE, "depth")[0], inside)
 
 
+WALL_LAMP: tuple[Slab, ...] = (
+    ((-0.02, 3.65, -EYE), (0.02, 3.69, -EYE + 1.2)),
+    ((-0.15, 3.55, -EYE + 1.2), (0.15, 3.85, -EYE + 1.45)),
+)
+
+
+def test_an_occluder_with_its_own_box_is_taken_away() -> None:
+    """A low bench before a wide chest, both in one picture, in either order."""
+    chest: Slab = ((-0.7, 2.6, -EYE), (0.7, 3.0, -EYE + 1.0))
+    bench: Slab = ((-0.5, 1.8, -EYE), (0.5, 2.1, -EYE + 0.4))
+    points, owner = room(chest, bench)
+    boxes = [box_of(points[owner >= 0]), box_of(points[owner == 1])]
+    alone = lift_boxes(points, T, K, boxes[:1], SIZE, "depth")[0]
+    both = lift_boxes(points, T, K, boxes, SIZE, "depth")
+    turned = lift_boxes(points, T, K, boxes[::-1], SIZE, "depth")
+    assert iou(both[0], owner == 0) > max(0.75, iou(alone, owner == 0) + 0.1)
+    assert iou(both[1], owner == 1) > 0.75
+    assert all(np.array_equal(a, b) for a, b in zip(both, turned[::-1]))
+
+
+def test_two_boxes_of_one_object_keep_their_points() -> None:
+    points, owner = room(CHEST)
+    box = box_of(points[owner == 0])
+    alone = lift_boxes(points, T, K, [box], SIZE, "depth")[0]
+    for crop in lift_boxes(points, T, K, [box, np.add(box, [2.0, 2.0, 3.0, 1.0]), box], SIZE, "depth")[::2]:
+        assert np.array_equal(crop, alone)
+
+
+@pytest.mark.parametrize("thin", [1, 4])
+def test_a_thin_lamp_before_a_wall_is_not_the_wall(thin: int) -> None:
+    points, owner = room(*WALL_LAMP, thin=thin)
+    lamp = owner >= 0
+    box = box_of(points[lamp], 0.2)
+    crop = lift_boxes(points, T, K, [box], SIZE, "depth", margin=0.0)[0]
+    assert iou(crop, lamp) > 0.5
+
+
 def test_auto_tells_depth_cameras_from_lidars() -> None:
     points, _ = room(CHEST)
     assert method_for(points, view_of(points, T, K, SIZE)) == "depth"

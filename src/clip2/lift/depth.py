@@ -2,7 +2,8 @@
 
 A depth camera fills every pixel, so counting points tells nothing. But a box is drawn around a whole object: a surface
 that goes on over the box's border belongs to something else. The view is cut into small surface patches, its large
-planes are found once, and in each box a minimum cut separates patches that are tied to the outside from the rest.
+planes are found once, and in each box a minimum cut separates patches that are tied to the outside from the rest. What
+stands in front of the object and has a box of its own is then taken away.
 """
 
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from clip2.lift.cut import minimum_cut
-from clip2.lift.patches import BORDER_PER_CELL, Array, Indices, Patches, make_patches, range_noise
+from clip2.lift.occlusion import taken_by_occluders
+from clip2.lift.patches import BORDER_PER_CELL, Array, Indices, Patches, continuity, make_patches, range_noise
 from clip2.lift.planes import Planes, connected_pieces, find_planes, plane_of
 from clip2.lift.view import View
+
+Mask = NDArray[np.bool_]
 
 _POINTS_PER_CELL = 8
 _MOST_CELLS = 12_000
@@ -48,26 +52,29 @@ class DepthParameters:
     structure_outside: float = 0.05
     behind: float = 0.05
     least: float = 0.01
-    margin: float = 0.05
+    margin: float = 0.1
 
 
 def lift_depth(view: View, boxes: Array, **parameters: Any) -> list[Indices]:
     """Points of the object in each box (B, 4), as sorted rows of the cloud; ``parameters``: see DepthParameters."""
     p = DepthParameters(**parameters)
     scene = _Scene(view, p) if len(view.index) else None
-    crops = []
-    for box, inside in zip(boxes, view.in_boxes(boxes)):
-        if scene is not None and len(inside):
-            inside = scene.object_in(box, inside)
-        crops.append(view.original(inside))
-    return crops
+    crops = view.in_boxes(boxes)
+    if scene is not None:
+        found = [scene.object_in(box, inside) for box, inside in zip(boxes, crops)]
+        taken = taken_by_occluders([inside[picked] for inside, (_, picked) in zip(crops, found)], view.depth)
+        crops = [
+            scene.with_margin(level, inside, picked, gone) for inside, (level, picked), gone in zip(crops, found, taken)
+        ]
+    return [view.original(crop) for crop in crops]
 
 
 @dataclass(frozen=True)
 class _Level:
-    """Patches of one lattice, the plane of each, and its connected piece of that plane."""
+    """Patches of one lattice, their links' weights, the plane of each, and its connected piece of that plane."""
 
     patches: Patches
+    link: Array
     plane: Indices
     piece: NDArray[np.int32]
 
@@ -85,7 +92,7 @@ class _Scene:
         self._levels: dict[int, _Level] = {}
 
     def _patches(self, cell: float) -> Patches:
-        return make_patches(self._view.uv, self._xyz, self._view.image_size, cell, self._p.crease)
+        return make_patches(self._view.uv, self._xyz, self._view.image_size, cell)
 
     def _level(self, side: float) -> _Level:
         """The coarsest lattice with at least _CELLS_ACROSS cells in ``side`` pixels, else the finest."""
@@ -93,11 +100,16 @@ class _Scene:
         if doublings not in self._levels:
             patches = self._patches(self._finest * 2**doublings)
             plane = plane_of(patches, self._planes)
-            self._levels[doublings] = _Level(patches, plane, connected_pieces(patches, plane))
+            normal, flat = patches.normal.copy(), plane >= 0
+            normal[flat] = self._planes.normal[plane[flat]]
+            link = patches.share * continuity(patches, normal, self._p.crease)
+            self._levels[doublings] = _Level(patches, link, plane, connected_pieces(patches, link, plane))
         return self._levels[doublings]
 
-    def object_in(self, box: Array, inside: Indices) -> Indices:
-        """Of the view's positions in a box (4,), those of the object."""
+    def object_in(self, box: Array, inside: Indices) -> tuple[_Level, Mask]:
+        """The lattice for a box (4,), and which of the view's positions in the box are the object's, without margin."""
+        if not len(inside):
+            return self._level(1.0), np.zeros(0, bool)
         width, height = self._view.image_size
         left, top, right, bottom = np.clip(box, 0.0, [width, height, width, height])
         size = np.maximum([right - left, bottom - top], 1.0)
@@ -111,13 +123,24 @@ class _Scene:
         reward = (
             p.reward * BORDER_PER_CELL * 2 * size.sum() / size.prod() * area * self._belief(level, in_box, ids, area)
         )
-        kept = minimum_cut(*_inner_links(patches, ids), reward, _ties(patches, in_box, ids, full))
+        kept = minimum_cut(*_inner_links(level, ids), reward, _ties(level, in_box, ids, full))
         if area[kept].sum() < p.least * area.sum():
-            return inside
+            return level, np.ones(len(inside), bool)
         chosen = np.zeros(len(patches.count), bool)
         chosen[ids[kept]] = True
-        picked = chosen[patches.of_point[inside]]
-        picked |= self._near(patches, ids[kept], inside, picked)
+        return level, chosen[patches.of_point[inside]]
+
+    def with_margin(self, level: _Level, inside: Indices, picked: Mask, taken: Mask) -> Indices:
+        """Of positions in a box, those picked and those within the margin, without those that other boxes have taken.
+
+        ``taken`` (number picked,) is about the picked ones.
+        """
+        free = np.ones(len(inside), bool)
+        free[np.flatnonzero(picked)[taken]] = False
+        picked = picked & free
+        if picked.any() and not picked.all():
+            kept = np.unique(level.patches.of_point[inside[picked]])
+            picked |= free & self._near(level.patches, kept, inside, picked)
         return inside[picked]
 
     def _belief(self, level: _Level, in_box: Array, ids: Indices, area: Array) -> Array:
@@ -136,7 +159,7 @@ class _Scene:
             against[on] = np.maximum(against[on], structure)
         return np.asarray((1 - against).clip(-1.0, 1.0))
 
-    def _near(self, patches: Patches, kept: Indices, inside: Indices, picked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _near(self, patches: Patches, kept: Indices, inside: Indices, picked: Mask) -> Mask:
         """Which other positions in the box lie within the margin of a kept patch, half a cell taken as its radius."""
         reach = self._p.margin + patches.cell / 2 * patches.centre[kept, 2].mean() / self._view.focal[0]
         tree = cKDTree(patches.centre[kept])
@@ -148,20 +171,21 @@ class _Scene:
         return near
 
 
-def _inner_links(patches: Patches, ids: Indices) -> tuple[Indices, Indices, Array]:
+def _inner_links(level: _Level, ids: Indices) -> tuple[Indices, Indices, Array]:
     """The links between patches ``ids``, numbered within them."""
+    patches = level.patches
     number = np.full(len(patches.count), -1)
     number[ids] = np.arange(len(ids))
     first, second = number[patches.first], number[patches.second]
     both = (first >= 0) & (second >= 0)
-    return first[both], second[both], patches.link[both]
+    return first[both], second[both], level.link[both]
 
 
-def _ties(patches: Patches, in_box: Array, ids: Indices, full: float) -> Array:
+def _ties(level: _Level, in_box: Array, ids: Indices, full: float) -> Array:
     """(len(ids),) how strongly each patch is tied to the outside: links over the border, and its own share there."""
-    here = in_box > 0
+    patches, here = level.patches, in_box > 0
     over = here[patches.first] != here[patches.second]
     inner = np.where(here[patches.first], patches.first, patches.second)[over]
-    ties = np.bincount(inner, patches.link[over], len(in_box))[ids]
+    ties = np.bincount(inner, level.link[over], len(in_box))[ids]
     own = (1 - in_box[ids] / patches.count[ids]) * np.minimum(patches.count[ids] / full, 1.0)
     return np.asarray(ties + own)

@@ -16,7 +16,6 @@ BORDER_PER_CELL = 2.0
 """Links that a straight border cuts on one cell of its length: one straight, two diagonal ones of half weight."""
 
 _MOMENTS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-_LEAST_LINK = 1e-3
 
 
 def range_noise(depth: Array) -> Array:
@@ -38,7 +37,7 @@ class Patches:
         count: (P,) points.
         centre, normal: (P, 3); normals are unit vectors towards the camera.
         first, second: (L,) linked patches.
-        link: (L,) 0 to 1, how surely one surface goes on from one to the other, times the share of a cell's border.
+        share: (L,) of a cell's border that the two have in common.
         cell: pixels, side of a cell.
     """
 
@@ -48,18 +47,12 @@ class Patches:
     normal: Array
     first: Indices
     second: Indices
-    link: Array
+    share: Array
     cell: float
 
 
-def make_patches(uv: Array, xyz: Array, image_size: tuple[int, int], cell: float, crease: float) -> Patches:
-    """Cut a view into patches.
-
-    Args:
-        uv, xyz: (M, 2) pixels and (M, 3) camera coordinates of at least one point.
-        cell: pixels.
-        crease: radians; surfaces that meet in a concave angle much larger than this are told apart.
-    """
+def make_patches(uv: Array, xyz: Array, image_size: tuple[int, int], cell: float) -> Patches:
+    """Cut a view, the pixels (M, 2) and camera coordinates (M, 3) of at least one point, on cells of so many pixels."""
     n_columns, n_rows = (int(side / cell) + 1 for side in image_size)
     column, row = (uv / cell).astype(np.int64).T
     place = row.clip(0, n_rows - 1) * n_columns + column.clip(0, n_columns - 1)
@@ -76,9 +69,7 @@ def make_patches(uv: Array, xyz: Array, image_size: tuple[int, int], cell: float
     centre = sums[:, :3] / count[:, None]
     first, second, share = _near_pairs(place[start], n_columns, n_rows, centre[:, 2])
     normal = _normals(count, sums, first, second)
-    link = share * _continuity(centre, normal, first, second, crease)
-    kept = link > _LEAST_LINK
-    return Patches(of_point, count, centre, normal, first[kept], second[kept], link[kept], cell)
+    return Patches(of_point, count, centre, normal, first, second, share, cell)
 
 
 def _near_pairs(cell: Indices, n_columns: int, n_rows: int, depth: Array) -> tuple[Indices, Indices, Array]:
@@ -114,11 +105,17 @@ def _normals(count: Array, sums: Array, first: Indices, second: Indices) -> Arra
     return np.asarray(normal * np.where((normal * mean).sum(1) > 0, -1.0, 1.0)[:, None])
 
 
-def _continuity(centre: Array, normal: Array, first: Indices, second: Indices, crease: float) -> Array:
-    """(L,) 1 where two patches lie on one flat or convex surface, towards 0 at concave creases and depth edges.
+def continuity(patches: Patches, normal: Array, crease: float) -> Array:
+    """(L,) 1 where two linked patches lie on one flat or convex surface, towards 0 at concave creases and depth edges.
 
     One object's faces mostly meet in convex edges, two objects in concave ones (Stein et al., CVPR 2014).
+
+    Args:
+        patches: P of them, with L links.
+        normal: (P, 3) of the surface that each lies on.
+        crease: radians; surfaces that meet in a concave angle much larger than this are told apart.
     """
+    centre, first, second = patches.centre, patches.first, patches.second
     step = centre[second] - centre[first]
     ahead, back = (normal[first] * step).sum(1), -(normal[second] * step).sum(1)
     rise = np.maximum(np.maximum(ahead, back), 0.0)  # of each above the other's plane, on the camera's side

@@ -13,6 +13,10 @@ _MOST = 8
 _TRIALS = 150
 _LEAST_SHARE = 0.03
 """Of the view's points; what is smaller is left to the links between patches."""
+_MOST_AROUND = 0.6
+"""Share of the points around a patch that lie on a plane."""
+_LEAST_LINK = 1e-3
+"""What is linked by less is not connected."""
 _PARALLEL = 0.8
 """Cosine between a patch's normal and the normal of a plane that it may lie on."""
 
@@ -78,18 +82,26 @@ def _fit(points: Array, weight: Array) -> tuple[Array, float]:
 
 
 def plane_of(patches: Patches, planes: Planes) -> Indices:
-    """(P,) number of the plane that each patch lies on, the earliest found of several; -1: none."""
+    """(P,) number of the plane that each patch lies on, the earliest found of several; -1: none.
+
+    A patch lies on a plane that it is near to, if its normal or most of its surroundings say so: at depth edges,
+    normals come from the points of two surfaces.
+    """
     label = np.full(len(patches.count), -1)
     if len(planes.offset):
-        on = np.abs(planes.height(patches.centre)) < _tolerance(patches)[:, None]
-        on &= np.abs(patches.normal @ planes.normal.T) > _PARALLEL
+        near = np.abs(planes.height(patches.centre)) < _tolerance(patches)[:, None]
+        n = len(label)
+        links = sparse.coo_matrix((np.ones(len(patches.first)), (patches.first, patches.second)), (n, n)).tocsr()
+        around = (links + links.T) @ np.column_stack([near * patches.count[:, None], patches.count])
+        on = near & (np.abs(patches.normal @ planes.normal.T) > _PARALLEL)
+        on |= near & (around[:, :-1] > _MOST_AROUND * around[:, -1:])
         label = np.where(on.any(1), on.argmax(1), label)
     return label
 
 
-def connected_pieces(patches: Patches, plane: Indices) -> NDArray[np.int32]:
+def connected_pieces(patches: Patches, link: Array, plane: Indices) -> NDArray[np.int32]:
     """(P,) number of the connected piece of its plane that each patch belongs to; others stand alone."""
     n = len(plane)
-    same = (plane[patches.first] == plane[patches.second]) & (plane[patches.first] >= 0)
+    same = (plane[patches.first] == plane[patches.second]) & (plane[patches.first] >= 0) & (link > _LEAST_LINK)
     links = sparse.coo_matrix((np.ones(same.sum()), (patches.first[same], patches.second[same])), (n, n))
     return np.asarray(csgraph.connected_components(links, directed=False)[1])
