@@ -1,50 +1,4 @@
 # Triplets (or rendered shapes) → rivals that have to be trained, and the weights of the ensemble.
-TOWERS = "results/towers/{sources}.{detector}.{lifter}.{teacher}"
-SHAPE_TOWERS = "results/towers/{pairs}.{teacher}"
-BASELINES = {name: baseline for name, baseline in CONFIG.baselines.items() if baseline}
-CHECKPOINTS = [
-    baseline.checkpoint for baseline in BASELINES.values() if baseline.checkpoint
-]
-TUNED = [
-    name
-    for name, baseline in BASELINES.items()
-    if baseline.pairs is None and baseline.checkpoint is None
-]
-PRETRAINED = {
-    name: baseline.pairs
-    for name, baseline in BASELINES.items()
-    if baseline.pairs and baseline.checkpoint is None
-}
-TOWER_KEYS = ("sources", "detector", "lifter", "teacher")
-
-
-def towers(wildcards):
-    """Input function: files of all trained rivals."""
-    own = expand(
-        f"{TOWERS}/{{tower}}.safetensors",
-        tower=TUNED,
-        **{key: getattr(wildcards, key) for key in TOWER_KEYS},
-    )
-    shared = [
-        SHAPE_TOWERS.format(pairs=pairs, teacher=wildcards.teacher)
-        + f"/{name}.safetensors"
-        for name, pairs in PRETRAINED.items()
-    ]
-    return own + shared + CHECKPOINTS
-
-
-def tune_settings(tower):
-    """Function of the wildcards: the settings of `tune`, with the job's teacher."""
-
-    def settings(wildcards):
-        teacher = section("teachers", wildcards.teacher)
-        kept = {key: teacher[key] for key in ("model", "pretrained") if key in teacher}
-        own = section("baselines", tower or wildcards.tower, "tune")
-        return json.dumps({**kept, **own}, sort_keys=True)
-
-    return settings
-
-
 rule tune:
     input:
         code=source_closure("clip2.evaluate.rivals.tune"),
@@ -53,7 +7,7 @@ rule tune:
         embeddings=train_shards(f"{EMBEDDED}/{{shard}}.h5"),
         model=teacher_files,
     output:
-        f"{TOWERS}/{{tower}}.safetensors",
+        TOWER,
     log:
         "logs/tune/{sources}.{detector}.{lifter}.{teacher}.{tower}.log",
     benchmark:
@@ -85,7 +39,7 @@ for name, pairs in PRETRAINED.items():
             index=lambda wildcards, pairs=pairs: raw_index(pairs),
             model=teacher_files,
         output:
-            SHAPE_TOWERS.replace("{pairs}", pairs) + f"/{name}.safetensors",
+            SHAPE_TOWER.replace("{pairs}", pairs).replace("{tower}", name),
         log:
             f"logs/tune/{pairs}.{{teacher}}.{name}.log",
         benchmark:

@@ -190,6 +190,51 @@ def teacher_files(wildcards):
     return model_files(config["teachers"][wildcards.teacher]["model"])
 
 
+# Rivals that are trained: on a benchmark's own triplets, or once for all on rendered shapes.
+TOWER = "results/towers/{sources}.{detector}.{lifter}.{teacher}/{tower}.safetensors"
+SHAPE_TOWER = "results/towers/{pairs}.{teacher}/{tower}.safetensors"
+BASELINES = {name: baseline for name, baseline in CONFIG.baselines.items() if baseline}
+CHECKPOINTS = [
+    baseline.checkpoint for baseline in BASELINES.values() if baseline.checkpoint
+]
+TUNED = [
+    name
+    for name, baseline in BASELINES.items()
+    if baseline.pairs is None and baseline.checkpoint is None
+]
+PRETRAINED = {
+    name: baseline.pairs
+    for name, baseline in BASELINES.items()
+    if baseline.pairs and baseline.checkpoint is None
+}
+
+
+def towers(wildcards):
+    """Input function: files of all trained rivals."""
+    parts = {
+        key: getattr(wildcards, key)
+        for key in ("sources", "detector", "lifter", "teacher")
+    }
+    own = expand(TOWER, tower=TUNED, **parts)
+    shared = [
+        SHAPE_TOWER.format(pairs=pairs, teacher=wildcards.teacher, tower=name)
+        for name, pairs in PRETRAINED.items()
+    ]
+    return own + shared + CHECKPOINTS
+
+
+def tune_settings(tower):
+    """Function of the wildcards: the settings of `tune`, with the job's teacher."""
+
+    def settings(wildcards):
+        teacher = section("teachers", wildcards.teacher)
+        kept = {key: teacher[key] for key in ("model", "pretrained") if key in teacher}
+        own = section("baselines", tower or wildcards.tower, "tune")
+        return json.dumps({**kept, **own}, sort_keys=True)
+
+    return settings
+
+
 def gpus():
     """GPUs that a model-running job asks the scheduler for."""
     return 0 if config["device"] == "cpu" else 1

@@ -24,7 +24,7 @@ for source, settings in CONFIG.sources.items():
             gpu=0,
         params:
             kind=settings.kind,
-            root=f"results/{source}/raw",
+            root=lambda wildcards, output: Path(output[0]).parent,
             settings=settings_of("sources", source, "world"),
         shell:
             "python -m clip2 world {params.kind} --root {params.root} --threads {threads} "
@@ -60,7 +60,7 @@ for stage, command in (("frames", "ingest"), ("annotations", "annotations")):
                 command=command,
                 kind=CONFIG.sources[source].kind,
                 source=source,
-                out=f"results/{source}/{stage}",
+                out=lambda wildcards, output: Path(output[0]).parent,
                 root=lambda wildcards, source=source: data_root(source),
                 settings=settings_of("sources", source, "settings"),
             shell:

@@ -18,9 +18,9 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from clip2.errors import InputError
+from clip2.evaluate.ensemble import stage as ensemble_stage
 from clip2.evaluate.ensemble.fusion import centre, combine, read_fusion
 from clip2.evaluate.ensemble.settings import EnsembleSettings
-from clip2.evaluate.ensemble import stage as ensemble_stage
 from clip2.evaluate.methods import depth_scorers, towers_by_name
 from clip2.evaluate.queries import Batch
 from clip2.evaluate.rivals import tune

@@ -1,4 +1,4 @@
-"""Stage `localization`: find things in 3D by name, with boxes that nobody annotated and names that nobody trained on."""
+"""Stage `localization`: things found in 3D by name, with boxes nobody annotated and names nobody trained on."""
 
 import logging
 from collections.abc import Sequence
