@@ -18,7 +18,7 @@ from tiny_networks import header, write_networks
 
 import clip2.scans.nuscenes.annotations as nuscenes_annotations
 import clip2.scans.nuscenes.frames as nuscenes_frames
-import clip2.scans.world.stage as world
+import clip2.scans.world.streets.nuscenes_stage as world
 from clip2.errors import InputError
 from clip2.evaluate.localization.box_fit import fit_box
 from clip2.evaluate.localization.box_iou import iou_3d, plan_overlap, suppress
@@ -31,7 +31,7 @@ from clip2.evaluate.localization.settings import LocalizeSettings
 from clip2.evaluate.localization.stage import run
 from clip2.geometry import points_in_box, rigid, transform_points, yaw_rotation
 from clip2.scans.nuscenes.settings import NuscenesSettings
-from clip2.scans.world.settings import WorldSettings
+from clip2.scans.world.streets.nuscenes_settings import WorldSettings
 from clip2.store.ragged import ragged_writer
 from clip2.store.schemas import ANNOTATIONS, FRAMES, TRIPLETS
 from clip2.store.tables import iterate_rows, read_header, write_table

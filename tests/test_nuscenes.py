@@ -16,8 +16,8 @@ from clip2.scans.nuscenes import annotations as nuscenes_annotations
 from clip2.scans.nuscenes import frames as nuscenes_frames
 from clip2.scans.nuscenes.settings import NuscenesSettings
 from clip2.scans.shards import shard_names, shard_of
-from clip2.scans.world import stage as world
-from clip2.scans.world.settings import WorldSettings
+from clip2.scans.world.streets import nuscenes_stage as world
+from clip2.scans.world.streets.nuscenes_settings import WorldSettings
 from clip2.store.provenance import file_digest
 from clip2.store.tables import iterate_rows, read_header
 

@@ -23,11 +23,12 @@ from clip2.scans.object_sets import CHUNK, Z_UP_FROM_Y_UP
 from clip2.scans.scanobjectnn import objects as scanobjectnn
 from clip2.scans.scanobjectnn.settings import ScanobjectnnSettings
 from clip2.scans.scanobjectnn.survey import survey as survey_scanobjectnn
-from clip2.scans.world import modelnet40_writer, scanobjectnn_writer, shapes_stage
 from clip2.scans.world.mesh import Builder
-from clip2.scans.world.shapes import SHAPES, specimen, surface_points
-from clip2.scans.world.shapes_settings import ShapesSettings
-from clip2.scans.world.shapes_views import portrait, scan
+from clip2.scans.world.shapes import modelnet40_writer, scanobjectnn_writer
+from clip2.scans.world.shapes import stage as shapes_stage
+from clip2.scans.world.shapes.settings import ShapesSettings
+from clip2.scans.world.shapes.specimens import SHAPES, specimen, surface_points
+from clip2.scans.world.shapes.views import portrait, scan
 from clip2.store.ragged import RaggedReader
 from clip2.store.schemas import OBJECTS, TRIPLETS
 from clip2.store.tables import read_header, read_table

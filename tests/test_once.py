@@ -25,10 +25,10 @@ from clip2.scans.once.settings import OnceSettings
 from clip2.scans.once.survey import survey
 from clip2.scans.shards import shard_names
 from clip2.scans.undistort import pinhole_intrinsics, undistort
-from clip2.scans.world import once_rig, once_stage
-from clip2.scans.world.once_settings import OnceWorldSettings
-from clip2.scans.world.once_writer import SequenceWriter
-from clip2.scans.world.render import take_picture
+from clip2.scans.world.streets import once_rig, once_stage
+from clip2.scans.world.streets.once_settings import OnceWorldSettings
+from clip2.scans.world.streets.once_writer import SequenceWriter
+from clip2.scans.world.streets.render import take_picture
 from clip2.store.tables import iterate_rows, read_header
 
 WORLD = OnceWorldSettings(train_scenes=1, val_scenes=1, frames=2, image_width=480)

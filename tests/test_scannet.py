@@ -36,7 +36,7 @@ from clip2.scans.scannet.settings import ScannetSettings
 from clip2.scans.scannet.survey import survey
 from clip2.scans.shards import shard_names
 from clip2.scans.world.rgbd import NOTHING, RgbdFrame, RoomObject, RoomScan
-from clip2.scans.world.scannet_writer import LOST_AT, LOST_EVERY, write_scene, write_tables
+from clip2.scans.world.rooms.scannet_writer import LOST_AT, LOST_EVERY, write_scene, write_tables
 from clip2.store.ragged import RaggedReader
 from clip2.store.tables import iterate_rows, read_header
 

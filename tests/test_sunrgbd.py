@@ -29,7 +29,7 @@ from clip2.scans.sunrgbd.points import read_points
 from clip2.scans.sunrgbd.settings import SunrgbdSettings
 from clip2.scans.sunrgbd.survey import survey
 from clip2.scans.world.rgbd import NOTHING, RgbdFrame, RoomObject
-from clip2.scans.world.sunrgbd_writer import METADATA, SPLITS, encode_depth, write_frame, write_tables
+from clip2.scans.world.rooms.sunrgbd_writer import METADATA, SPLITS, encode_depth, write_frame, write_tables
 from clip2.store.tables import iterate_rows, read_header
 
 ONE = {"train_shards": 1, "val_shards": 1}

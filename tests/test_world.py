@@ -13,15 +13,17 @@ from PIL import Image
 from clip2.errors import InputError
 from clip2.geometry import points_in_box
 from clip2.scans.marker import MARKER
-from clip2.scans.world import rig, stage
-from clip2.scans.world.image_hits import trace_image
-from clip2.scans.world.inventory import CATALOGUE, CLASSES
-from clip2.scans.world.render import camera_pose, camera_sector, take_picture
-from clip2.scans.world.route import Route
-from clip2.scans.world.settings import FIRST_WORLD_SEED, WorldSettings
+from clip2.scans.world.seeds import FIRST_WORLD_SEED
+from clip2.scans.world.streets import nuscenes_stage as stage
+from clip2.scans.world.streets import rig
+from clip2.scans.world.streets.image_hits import trace_image
+from clip2.scans.world.streets.inventory import CATALOGUE, CLASSES
+from clip2.scans.world.streets.nuscenes_settings import WorldSettings
+from clip2.scans.world.streets.render import camera_pose, camera_sector, take_picture
+from clip2.scans.world.streets.route import Route
+from clip2.scans.world.streets.traffic import make_street
+from clip2.scans.world.streets.visibility import Shot, Silhouettes
 from clip2.scans.world.tracing import Tracer
-from clip2.scans.world.traffic import make_street
-from clip2.scans.world.visibility import Shot, Silhouettes
 
 ROOT = Path(__file__).parent.parent
 SMALL = WorldSettings(train_scenes=1, val_scenes=1, key_frames=2, image_width=320, sweeps_per_key_frame=2)

@@ -13,10 +13,10 @@ from clip2.scans.once.settings import OnceSettings
 from clip2.scans.scannet.settings import ScannetSettings
 from clip2.scans.scanobjectnn.settings import ScanobjectnnSettings
 from clip2.scans.sunrgbd.settings import SunrgbdSettings
-from clip2.scans.world.once_settings import OnceWorldSettings
-from clip2.scans.world.rooms_settings import RoomsSettings
-from clip2.scans.world.settings import WorldSettings
-from clip2.scans.world.shapes_settings import ShapesSettings
+from clip2.scans.world.rooms.settings import RoomsSettings
+from clip2.scans.world.shapes.settings import ShapesSettings
+from clip2.scans.world.streets.nuscenes_settings import WorldSettings
+from clip2.scans.world.streets.once_settings import OnceWorldSettings
 from clip2.store.settings import Settings
 
 WORLD_HELP = "when given, the data set is generated in this format by the built-in world, with these settings"
@@ -139,18 +139,18 @@ def _frames_of(kind: str, world: str | None, objects: str | None = None) -> Modu
 
 
 MODULES: dict[str, Modules] = {
-    "nuscenes": _frames_of("nuscenes", "clip2.scans.world.stage"),
-    "once": _frames_of("once", "clip2.scans.world.once_stage"),
-    "sunrgbd": _frames_of("sunrgbd", "clip2.scans.world.rooms_stage"),
-    "scannet": _frames_of("scannet", "clip2.scans.world.rooms_stage", "clip2.evaluate.scannet.objects"),
+    "nuscenes": _frames_of("nuscenes", "clip2.scans.world.streets.nuscenes_stage"),
+    "once": _frames_of("once", "clip2.scans.world.streets.once_stage"),
+    "sunrgbd": _frames_of("sunrgbd", "clip2.scans.world.rooms.stage"),
+    "scannet": _frames_of("scannet", "clip2.scans.world.rooms.stage", "clip2.evaluate.scannet.objects"),
     "folder": _frames_of("folder", None),
     "scanobjectnn": Modules(
-        "clip2.scans.world.shapes_stage", "clip2.scans.scanobjectnn.survey", objects="clip2.scans.scanobjectnn.objects"
+        "clip2.scans.world.shapes.stage", "clip2.scans.scanobjectnn.survey", objects="clip2.scans.scanobjectnn.objects"
     ),
     "modelnet40": Modules(
-        "clip2.scans.world.shapes_stage", "clip2.scans.modelnet40.survey", objects="clip2.scans.modelnet40.objects"
+        "clip2.scans.world.shapes.stage", "clip2.scans.modelnet40.survey", objects="clip2.scans.modelnet40.objects"
     ),
-    "pairs": Modules("clip2.scans.world.shapes_stage"),
+    "pairs": Modules("clip2.scans.world.shapes.stage"),
 }
 
 

@@ -15,15 +15,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.scans.world import rig
-from clip2.scans.world.inventory import COLOURS
-from clip2.scans.world.render import take_picture
-from clip2.scans.world.scan import sweep
-from clip2.scans.world.settings import FIRST_WORLD_SEED
-from clip2.scans.world.street import Street
+from clip2.scans.world.seeds import FIRST_WORLD_SEED
+from clip2.scans.world.streets import rig
+from clip2.scans.world.streets.inventory import COLOURS
+from clip2.scans.world.streets.render import take_picture
+from clip2.scans.world.streets.scan import sweep
+from clip2.scans.world.streets.street import Street
+from clip2.scans.world.streets.traffic import make_street
+from clip2.scans.world.streets.visibility import Shot, Silhouettes, seen_actors
 from clip2.scans.world.tracing import NOBODY, Tracer
-from clip2.scans.world.traffic import make_street
-from clip2.scans.world.visibility import Shot, Silhouettes, seen_actors
 from tools.tiny_models.crops import square_crop
 from tools.tiny_models.vocabulary import BACKGROUND, CLASSES
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.scans.world.rgbd import NOTHING, RoomObject
-from clip2.scans.world.room import make_room
-from clip2.scans.world.room_camera import take_poses, take_rgbd
-from clip2.scans.world.settings import FIRST_WORLD_SEED
+from clip2.scans.world.rooms.camera import take_poses, take_rgbd
+from clip2.scans.world.rooms.room import make_room
+from clip2.scans.world.seeds import FIRST_WORLD_SEED
 from tools.tiny_models.corpus import BOX_FIELDS, LabelledImage, background_crop, padded, through_jpeg
 from tools.tiny_models.crops import square_crop
 from tools.tiny_models.owl_train import SOURCE_WIDTH

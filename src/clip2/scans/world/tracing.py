@@ -9,7 +9,7 @@ from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import ArrayLike, NDArray
 
 from clip2.scans.world.mesh import Floats, Mesh, turn_z
-from clip2.scans.world.street import Actor, Street
+from clip2.scans.world.streets.street import Actor, Street
 
 NOBODY = -1
 """Owner of triangles that belong to no actor, and face of rays that hit nothing."""

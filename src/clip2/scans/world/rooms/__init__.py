@@ -1,0 +1,1 @@
+"""Furnished rooms, and what an RGB-D camera records of them."""

@@ -1,0 +1,1 @@
+"""Single objects: scanned, as CAD models, and as pictures with their shapes."""
