@@ -77,7 +77,7 @@ rule ensemble:
         "results/benchmarks/ensemble/{sources}.{detector}.{lifter}.{teacher}.{model}.tsv"
     conda:
         "../envs/clip2.yaml"
-    threads: 8
+    threads: workers()
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime="4h",

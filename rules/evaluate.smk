@@ -115,7 +115,7 @@ rule zeroshot:
         "results/benchmarks/zeroshot/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
     conda:
         "../envs/clip2.yaml"
-    threads: 8
+    threads: workers()
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime="4h",
@@ -147,7 +147,7 @@ rule fewshot:
         "results/benchmarks/fewshot/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
     conda:
         "../envs/clip2.yaml"
-    threads: 8
+    threads: workers()
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime="4h",
@@ -179,7 +179,7 @@ rule localization:
         "results/benchmarks/localization/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
     conda:
         "../envs/clip2.yaml"
-    threads: 8
+    threads: workers()
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime="4h",
@@ -211,7 +211,7 @@ rule retrieval:
         "results/benchmarks/retrieval/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
     conda:
         "../envs/clip2.yaml"
-    threads: 8
+    threads: workers()
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime="4h",

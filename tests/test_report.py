@@ -11,8 +11,11 @@ from PIL import Image
 from rich.console import Console
 
 from clip2.errors import InputError
+from clip2.evaluate.fewshot.result import FewshotResult
+from clip2.evaluate.localization.result import LocalizationResult
 from clip2.evaluate.metrics import chance_metrics, recognition_metrics
 from clip2.evaluate.result import write_result
+from clip2.evaluate.retrieval.result import RetrievalResult
 from clip2.report import benchmark
 from clip2.report.memory import print_usage, read_usage
 from clip2.report.sheet import choose
@@ -185,3 +188,35 @@ def test_benchmark_table_of_a_file_that_is_no_result(result: Path, tmp_path: Pat
         show_result(other)
     with pytest.raises(InputError, match="no such file"):
         show_result(tmp_path / "sunrgbd_fewshot.json")
+
+
+def test_benchmark_table_shows_every_task(result: Path, tmp_path: Path) -> None:
+    """Each task's section is made from its own result model, so that a renamed key cannot pass."""
+    common = {"dataset": "nuscenes", "split": "val", "source_kind": "built-in world", "protocol": {}, "provenance": {}}
+    spread = {"mean": 0.5, "std": 0.1, "seeds": [0.4, 0.6]}
+    shots = {"4": {"class_mean_top1": spread, "top1": spread, "n_train": [4, 4]}}
+    few = FewshotResult.model_validate(
+        common | {"n_train": 9, "n_val": 9, "fewer": {}, "skipped": {}}
+        | {"methods": {"clip2_linear": {"n": 9, "shots": shots, "per_class": {}}}}
+    )  # fmt: skip
+    boxes = {"n": 3, "n_found": 4, "ap25": 0.25, "ar25": 0.5, "ap50": 0.125, "ar50": 0.25, "ap_2m": 0.375}
+    score = {key: boxes[key] for key in ("ap25", "ar25", "ap50", "ar50", "ap_2m")} | {"per_class": {"car": boxes}}
+    found = LocalizationResult.model_validate(
+        common | {"n_groups": 1, "n_proposals": 4, "n_boxes": 3, "skipped": {}, "class_agnostic": boxes}
+        | {"methods": {"clip2": score}}
+    )  # fmt: skip
+    query = {"n": 2, "ap": 0.75, "recall": {"1": 0.5}}
+    searched = RetrievalResult.model_validate(
+        common | {"n_objects": 9, "queries": {"tire": 2}, "skipped": {}}
+        | {"methods": {"clip2": {"mean_ap": 0.75, "recall": {"1": 0.5}, "per_query": {"tire": query}}}}
+    )  # fmt: skip
+    paths = [result]
+    for task, made in (("fewshot", few), ("localization", found), ("retrieval", searched)):
+        paths.append(tmp_path / f"nuscenes_{task}.json")
+        paths[-1].write_text(made.model_dump_json())
+    out = tmp_path / "benchmark.json"
+    benchmark.run(paths, out, Console(file=io.StringIO()))
+    text = out.with_suffix(".md").read_text()
+    assert "| nuscenes | clip2_linear | 50.0 ± 10.0 |" in text
+    assert "| nuscenes | clip2 | 25.0 | 50.0 | 12.5 | 37.5 | – | – |" in text
+    assert "| nuscenes | clip2 | 50.0 | – | – | – | – | 75.0 |" in text

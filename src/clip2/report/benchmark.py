@@ -171,7 +171,7 @@ def _retrieval(results: Results) -> list[str]:
     rows = []
     for benchmark, result in results.items():
         for name, method in result["methods"].items():
-            values = [method["recall_at"].get(str(k)) for k in (1, 5, 10, 20)] + [method["map"]]
+            values = [method["recall"].get(str(k)) for k in (1, 5, 10, 20, 50)] + [method["mean_ap"]]
             rows.append([benchmark, name, *map(_percent, values)])
     title = "## Rare things found by their name: mean over queries, %\n"
-    return [title, *_table(["benchmark", "method", *(f"recall@{k}" for k in (1, 5, 10, 20)), "mAP"], rows)]
+    return [title, *_table(["benchmark", "method", *(f"recall@{k}" for k in (1, 5, 10, 20, 50)), "mAP"], rows)]
