@@ -132,7 +132,7 @@ def test_killed_at_any_stage_and_run_again_it_ends_in_the_same_result(finished: 
     folder = tiny_checkout(tmp_path / "checkout")
     # The world's scenes take longest and have a test of their own (tests/test_world.py): start from finished tables.
     shutil.copytree(finished / "results/world/raw", folder / "results/world/raw")
-    for stage in ("ingest", "detect", "lift", "embed", "pretrain", "tune", "zeroshot"):
+    for stage in ("ingest", "detect", "lift", "embed", "pretrain", "zeroshot"):
         shutil.rmtree(folder / "logs" / stage, ignore_errors=True)
         assert run_and_kill(folder, stage), f"the job was over before {stage} could be killed"
     snakemake(folder, *TARGETS)
