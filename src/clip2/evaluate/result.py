@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from clip2.errors import InputError
-from clip2.store.atomic import read_json, write_json
+from clip2.evaluate.result_file import read_result_file
+from clip2.store.atomic import write_json
 
 
 class _Part(BaseModel):
@@ -70,18 +70,5 @@ def write_result(path: Path, result: dict[str, Any]) -> None:
 
 
 def read_result(path: Path) -> Result:
-    """Read a result file.
-
-    Raises:
-        InputError: missing, not JSON, or not a result.
-    """
-    try:
-        return Result.model_validate(read_json(path))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; make it with `snakemake {path}`") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: not a result file ({key}: {first['msg']}); make it again") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON ({error}); make it again") from None
+    """Read a result file; see :func:`clip2.evaluate.result_file.read_result_file`."""
+    return read_result_file(path, Result, "result file")

@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from clip2.console import console as standard_output
-from clip2.errors import InputError
 from clip2.evaluate.metrics import DIGITS
-from clip2.store.atomic import read_json, write_json
+from clip2.evaluate.result_file import read_result_file
+from clip2.store.atomic import write_json
 
 
 class _Part(BaseModel):
@@ -76,20 +76,8 @@ def write_fewshot(path: Path, result: FewshotResult) -> None:
 
 
 def read_fewshot(path: Path) -> FewshotResult:
-    """Read a result file.
-
-    Raises:
-        InputError: missing, not JSON, or not a few-shot result.
-    """
-    try:
-        return FewshotResult.model_validate(read_json(path))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; make it with `clip2 fewshot`") from None
-    except ValidationError as error:
-        key = ".".join(map(str, error.errors()[0]["loc"]))
-        raise InputError(f"{path}: not a few-shot result ({key}: {error.errors()[0]['msg']}); make it again") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON ({error}); make it again") from None
+    """Read a result file; see :func:`clip2.evaluate.result_file.read_result_file`."""
+    return read_result_file(path, FewshotResult, "few-shot result")
 
 
 def print_fewshot(result: FewshotResult, console: Console | None = None) -> None:

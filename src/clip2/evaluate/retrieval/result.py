@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from clip2.console import console as standard_output
-from clip2.errors import InputError
-from clip2.store.atomic import read_json, write_json
+from clip2.evaluate.result_file import read_result_file
+from clip2.store.atomic import write_json
 
 
 class _Part(BaseModel):
@@ -53,21 +53,8 @@ def write_retrieval(path: Path, result: RetrievalResult) -> None:
 
 
 def read_retrieval(path: Path) -> RetrievalResult:
-    """Read a result file.
-
-    Raises:
-        InputError: missing, not JSON, or not a retrieval result.
-    """
-    try:
-        return RetrievalResult.model_validate(read_json(path))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; make it with `clip2 retrieval`") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: not a retrieval result ({key}: {first['msg']}); make it again") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON ({error}); make it again") from None
+    """Read a result file; see :func:`clip2.evaluate.result_file.read_result_file`."""
+    return read_result_file(path, RetrievalResult, "retrieval result")
 
 
 def print_retrieval(result: RetrievalResult, console: Console | None = None) -> None:
