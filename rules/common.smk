@@ -13,7 +13,7 @@ from clip2.closure import source_closure
 from clip2.config import PARTS, check_config
 from clip2.errors import InputError
 from clip2.scans.shards import ROLES, shard_names
-from clip2.sources import MODULES, index_files
+from clip2.sources import BY_BOXES, MODULES, index_files
 
 # Jobs run `python -m clip2` with this checkout's package; outside conda environments, with Snakemake's own Python.
 bin_folder = (

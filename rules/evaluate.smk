@@ -1,8 +1,10 @@
 # Human boxes enter here, and nowhere before.
 CUT_BY_BOXES = [
-    name for name in sources_with("annotations") if name not in sources_with("objects")
+    name
+    for name in sources_with("objects")
+    if MODULES[CONFIG.sources[name].kind].objects == BY_BOXES
 ]
-SCANNETS = [name for name, source in CONFIG.sources.items() if source.kind == "scannet"]
+SCANNETS = [name for name in sources_with("objects") if name not in CUT_BY_BOXES]
 
 
 rule objects:
@@ -64,15 +66,13 @@ rule scannet_objects:
 
 
 # Sets of single objects: one job reads the files and writes all shards.
-for source in sources_with("objects"):
-    if CONFIG.sources[source].kind == "scannet":
-        continue
+for source in sources_with("object_set"):
 
     rule:
         name:
             f"objects_{source}"
         input:
-            code=source_closure(MODULES[CONFIG.sources[source].kind].objects),
+            code=source_closure(MODULES[CONFIG.sources[source].kind].object_set),
             index=lambda wildcards, source=source: raw_index(source),
         output:
             all_shards(source, "results/{source}/objects/{shard}.parquet"),

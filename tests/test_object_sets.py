@@ -15,6 +15,7 @@ from PIL import Image
 from clip2.errors import InputError
 from clip2.evaluate.queries import batches, common_header
 from clip2.evaluate.rivals.pointclip import Y_UP_FROM_Z_UP
+from clip2.scans.benchmark_classes import SCANOBJECTNN_CLASSES
 from clip2.scans.marker import MARKER
 from clip2.scans.modelnet40 import objects as modelnet40
 from clip2.scans.modelnet40.settings import Modelnet40Settings
@@ -96,7 +97,7 @@ def test_objects_of_scanobjectnn(tmp_path: Path) -> None:
     assert header["source_kind"] == "real"
     assert (header["dataset"], header["split"], header["sensor"]) == ("scanobjectnn", "test", "objects")
     assert header["protocol"]["variant"] == header["variant"] == "OBJ_ONLY"
-    assert header["classes"] == list(scanobjectnn.CLASSES)
+    assert header["classes"] == list(SCANOBJECTNN_CLASSES)
     assert len(header["classes"]) == 15
     assert header["counts"] == {"annotations": 4, "objects": 4}
     assert header["skipped"] == {}
@@ -285,7 +286,7 @@ def test_built_in_scanobjectnn_is_read_by_the_real_reader(made: Path, tmp_path: 
     scanobjectnn.run(made / "scanobjectnn", tmp_path, "scans", settings)
     rows, header = read_back(tmp_path, "val-000of001")
     assert header["source_kind"] == "built-in world"
-    assert [row["class_name"] for row in rows] == [name for name in scanobjectnn.CLASSES for _ in range(3)]
+    assert [row["class_name"] for row in rows] == [name for name in SCANOBJECTNN_CLASSES for _ in range(3)]
     assert len(read_back(tmp_path, "train-000of001")[0]) == 30
     assert all(row["n_points"] == 2048 for row in rows)
     path = scanobjectnn.variant_path(made / "scanobjectnn" / "h5_files", variant, "val")
@@ -341,7 +342,7 @@ def test_gravity_points_down_after_the_turn(made: Path, tmp_path: Path) -> None:
 
 
 def test_kinds_are_classes_of_the_data_sets_and_things_of_the_worlds() -> None:
-    assert tuple(scanobjectnn_writer.KINDS) == scanobjectnn.CLASSES
+    assert tuple(scanobjectnn_writer.KINDS) == SCANOBJECTNN_CLASSES
     assert list(modelnet40_writer.KINDS) == sorted(modelnet40_writer.KINDS)
     for kinds in (*scanobjectnn_writer.KINDS.values(), *modelnet40_writer.KINDS.values()):
         assert kinds

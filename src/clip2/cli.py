@@ -90,13 +90,8 @@ def _add_sources(stages: Commands) -> None:
     _by_kind(stages, "ingest", commands.ingest, "frames", "settings", to_frames, "folder for the shards")
     to_boxes = "human boxes → annotations (evaluation only)"
     _by_kind(stages, "annotations", commands.annotations, "annotations", "settings", to_boxes, "folder for the shards")
-    group = stages.add_parser("object-set", help="files of single objects → objects to recognise (evaluation only)")
-    kinds = group.add_subparsers(required=True, metavar="KIND", dest="kind")
-    for kind in ("scanobjectnn", "modelnet40"):
-        sub = _command(kinds, kind, commands.object_set, f"{kind} → objects", _settings_types(kind, "settings")[0])
-        _path(sub, "--root", "data root")
-        _path(sub, "--out", "folder for the shards")
-        sub.add_argument("--source", required=True, help="name of the source, for the headers")
+    to_objects = "files of single objects → objects to recognise (evaluation only)"
+    _by_kind(stages, "object-set", commands.object_set, "object_set", "settings", to_objects, "folder for the shards")
 
     sub = _command(stages, "check", commands.check, "what of a data set is there, and whether it makes sense")
     sub.add_argument("source", help="key of `sources` in the configuration")

@@ -42,7 +42,7 @@ def annotations(a: Arguments) -> None:
 
 
 def object_set(a: Arguments) -> None:
-    _stage(a.kind, "objects")(a.root, a.out, a.source, parse_settings(a))
+    _stage(a.kind, "object_set")(a.root, a.out, a.source, parse_settings(a))
 
 
 def check(a: Arguments) -> None:

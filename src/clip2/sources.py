@@ -123,7 +123,8 @@ class Modules(NamedTuple):
         world: makes a built-in one in this format.
         survey: what of it is there.
         frames, annotations: write the shards of recordings and of human boxes.
-        objects: writes the objects to recognise; None: they are cut out by the human boxes (clip2.evaluate.objects).
+        objects: makes a shard's objects to recognise, of its frames (and human boxes).
+        object_set: writes the objects of a set that has nothing else.
     """
 
     world: str | None
@@ -131,11 +132,21 @@ class Modules(NamedTuple):
     frames: str | None = None
     annotations: str | None = None
     objects: str | None = None
+    object_set: str | None = None
 
 
-def _frames_of(kind: str, world: str | None, objects: str | None = None) -> Modules:
+BY_BOXES = "clip2.evaluate.objects"
+"""Cuts objects out by the human boxes."""
+
+
+def _frames_of(kind: str, world: str | None, objects: str = BY_BOXES) -> Modules:
     package = f"clip2.scans.{kind}"
     return Modules(world, f"{package}.survey", f"{package}.frames", f"{package}.annotations", objects)
+
+
+def _object_set(kind: str) -> Modules:
+    package = f"clip2.scans.{kind}"
+    return Modules("clip2.scans.world.shapes.stage", f"{package}.survey", object_set=f"{package}.objects")
 
 
 MODULES: dict[str, Modules] = {
@@ -144,12 +155,8 @@ MODULES: dict[str, Modules] = {
     "sunrgbd": _frames_of("sunrgbd", "clip2.scans.world.rooms.stage"),
     "scannet": _frames_of("scannet", "clip2.scans.world.rooms.stage", "clip2.evaluate.scannet.objects"),
     "folder": _frames_of("folder", None),
-    "scanobjectnn": Modules(
-        "clip2.scans.world.shapes.stage", "clip2.scans.scanobjectnn.survey", objects="clip2.scans.scanobjectnn.objects"
-    ),
-    "modelnet40": Modules(
-        "clip2.scans.world.shapes.stage", "clip2.scans.modelnet40.survey", objects="clip2.scans.modelnet40.objects"
-    ),
+    "scanobjectnn": _object_set("scanobjectnn"),
+    "modelnet40": _object_set("modelnet40"),
     "pairs": Modules("clip2.scans.world.shapes.stage"),
 }
 

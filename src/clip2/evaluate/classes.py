@@ -5,95 +5,13 @@ from typing import Any
 
 from clip2.errors import InputError
 from clip2.evaluate.settings import NUSCENES_CLASSES
-
-SUNRGBD_CLASSES = ("bed", "table", "sofa", "chair", "toilet", "desk", "dresser", "night_stand", "bookshelf", "bathtub")
-"""In VoteNet's order."""
-
-SCANNET_CLASSES = (
-    "cabinet",
-    "bed",
-    "chair",
-    "sofa",
-    "table",
-    "door",
-    "window",
-    "bookshelf",
-    "picture",
-    "counter",
-    "desk",
-    "curtain",
-    "refrigerator",
-    "shower_curtain",
-    "toilet",
-    "sink",
-    "bathtub",
+from clip2.scans.benchmark_classes import (
+    MODELNET40_CLASSES,
+    ONCE_CLASSES,
+    SCANNET_CLASSES,
+    SCANOBJECTNN_CLASSES,
+    SUNRGBD_CLASSES,
 )
-"""The 18 of the instance benchmark without "other furniture"."""
-
-ONCE_CLASSES = ("car", "truck", "bus", "pedestrian", "cyclist")
-
-SCANOBJECTNN_CLASSES = (
-    "bag",
-    "bin",
-    "box",
-    "cabinet",
-    "chair",
-    "desk",
-    "display",
-    "door",
-    "shelf",
-    "table",
-    "bed",
-    "pillow",
-    "sink",
-    "sofa",
-    "toilet",
-)
-"""In the order of the labels 0 to 14."""
-
-MODELNET40_CLASSES = (
-    "airplane",
-    "bathtub",
-    "bed",
-    "bench",
-    "bookshelf",
-    "bottle",
-    "bowl",
-    "car",
-    "chair",
-    "cone",
-    "cup",
-    "curtain",
-    "desk",
-    "door",
-    "dresser",
-    "flower_pot",
-    "glass_box",
-    "guitar",
-    "keyboard",
-    "lamp",
-    "laptop",
-    "mantel",
-    "monitor",
-    "night_stand",
-    "person",
-    "piano",
-    "plant",
-    "radio",
-    "range_hood",
-    "sink",
-    "sofa",
-    "stairs",
-    "stool",
-    "table",
-    "tent",
-    "toilet",
-    "tv_stand",
-    "vase",
-    "wardrobe",
-    "xbox",
-)
-"""In the order of the labels 0 to 39."""
 
 BENCHMARK_CLASSES: dict[str, tuple[str, ...]] = {
     "nuscenes": NUSCENES_CLASSES,

@@ -8,11 +8,30 @@ from typing import Any
 
 import pyarrow as pa
 
+from clip2.scans.marker import source_kind
 from clip2.store.bad_frames import BadFrames
 from clip2.store.schemas import ANNOTATIONS, FRAMES
 from clip2.store.tables import table_writer
 
 log = logging.getLogger(__name__)
+
+
+def source_facts(source: str, root: Path, dataset: str, sensor: str, axes: Mapping[str, str]) -> dict[str, Any]:
+    """What all headers of a source say, whatever the split.
+
+    Args:
+        source: its name in the configuration.
+        sensor: "lidar" or "rgbd".
+        axes: {"points": words, "up": "z"}.
+    """
+    return {
+        "source": source,
+        "source_kind": source_kind(root),
+        "dataset": dataset,
+        "sensor": sensor,
+        "axes": axes,
+    }
+
 
 KINDS: dict[str, pa.Schema] = {"frames": FRAMES, "annotations": ANNOTATIONS}
 
@@ -31,8 +50,7 @@ def write_shard(
     Args:
         kind: "frames" or "annotations".
         rows: of the kind's schema; may be a generator that adds to ``counts`` and ``bad`` as it goes.
-        facts: of the source: ``source``, ``source_kind``, ``dataset``, ``split``, ``sensor`` ("lidar" or "rgbd"),
-            ``axes`` {"points": words, "up": "z"}.
+        facts: :func:`source_facts`, the ``split`` and what else the source has to say.
         made_by: the provenance block.
         counts: what else was counted, into the header's ``counts``.
         bad: recordings that had to be passed over; too many of them are an error.

@@ -14,7 +14,6 @@ from clip2.geometry import rigid, transform_points, yaw_rotation
 from clip2.scans.folder.calibration import METRES, upright_metres
 from clip2.scans.folder.files import CALIBRATION, Record, Scene, facts_of, find_scenes, flat, samples_by_shard
 from clip2.scans.folder.settings import FolderSettings
-from clip2.scans.marker import source_kind
 from clip2.scans.shards import ROLES
 from clip2.scans.tables import write_shard
 from clip2.store.provenance import provenance
@@ -49,7 +48,7 @@ def run(root: Path, out: Path, source: str, settings: FolderSettings) -> None:
         settings.model_dump(mode="json"),
         {f"{scene.name}/{CALIBRATION}": scene.folder / CALIBRATION for scene in scenes},
     )
-    facts = facts_of(scenes, source, source_kind(root))
+    facts = facts_of(scenes, source, root)
     for role in ROLES:
         split = {"split": getattr(settings, role)}
         for shard, samples in samples_by_shard(scenes, settings, role).items():

@@ -16,6 +16,7 @@ from clip2.errors import InputError
 from clip2.scans.folder.calibration import Calibration, read_calibration
 from clip2.scans.folder.settings import SPLIT_HELP, FolderSettings
 from clip2.scans.shards import shard_names, shard_of
+from clip2.scans.tables import source_facts
 
 CALIBRATION = "calibration.json"
 IMAGES = (".jpg", ".jpeg", ".png")
@@ -161,18 +162,11 @@ class _Chosen:
         return "val" if number < self._val_share * 2**64 else "train"
 
 
-def facts_of(scenes: list[Scene], source: str, kind: str) -> Record:
+def facts_of(scenes: list[Scene], source: str, root: Path) -> Record:
     """The header's facts (scans.tables.write_shard)."""
     declared = sorted({f"{s.calibration.up} up, {s.calibration.units}" for s in scenes})
     words = f"as declared ({'; '.join(declared)}), turned so that z is up, in metres"
-    sensor = scenes[0].calibration.sensor
-    return {
-        "source": source,
-        "source_kind": kind,
-        "dataset": "folder",
-        "sensor": sensor,
-        "axes": {"points": words, "up": "z"},
-    }
+    return source_facts(source, root, "folder", scenes[0].calibration.sensor, {"points": words, "up": "z"})
 
 
 def flat(T: Any) -> list[float]:

@@ -10,7 +10,6 @@ import numpy as np
 from clip2.scans.folder.calibration import Calibration, Camera, Matrix, check_rigid, in_metres, upright, upright_metres
 from clip2.scans.folder.files import CALIBRATION, Record, Scene, facts_of, find_scenes, flat, samples_by_shard
 from clip2.scans.folder.settings import FolderSettings
-from clip2.scans.marker import source_kind
 from clip2.scans.shards import ROLES
 from clip2.scans.tables import write_shard
 from clip2.scans.undistort import pinhole_intrinsics
@@ -33,7 +32,7 @@ def run(root: Path, out: Path, source: str, settings: FolderSettings) -> None:
         {f"{scene.name}/{CALIBRATION}": scene.folder / CALIBRATION for scene in scenes},
         ("opencv-python-headless",),
     )
-    facts = facts_of(scenes, source, source_kind(root))
+    facts = facts_of(scenes, source, root)
     unmatched = Counter(images_missing_in_all=0, clouds_missing_in_all=0)
     for scene in scenes:
         scene.count_missing(unmatched)

@@ -8,7 +8,6 @@ from nuscenes.eval.detection.utils import category_to_detection_name
 from nuscenes.nuscenes import NuScenes
 
 from clip2.geometry import invert, points_in_oriented_box
-from clip2.scans.marker import source_kind
 from clip2.scans.nuscenes.settings import NuscenesSettings
 from clip2.scans.nuscenes.tables import (
     AXES,
@@ -20,7 +19,7 @@ from clip2.scans.nuscenes.tables import (
     samples_by_shard,
 )
 from clip2.scans.shards import ROLES
-from clip2.scans.tables import write_shard
+from clip2.scans.tables import source_facts, write_shard
 from clip2.store.provenance import provenance
 
 BICYCLE_RACK = "static_object.bicycle_rack"
@@ -46,13 +45,7 @@ def run(root: Path, out: Path, source: str, settings: NuscenesSettings) -> None:
         {name: root / settings.version / f"{name}.json" for name in TABLES},
         ("nuscenes-devkit", "pyquaternion"),
     )
-    facts = {
-        "source": source,
-        "source_kind": source_kind(root),
-        "dataset": "nuscenes",
-        "sensor": "lidar",
-        "axes": AXES,
-    }
+    facts = source_facts(source, root, "nuscenes", "lidar", AXES)
     for role in ROLES:
         split = {"split": getattr(settings, role)}
         for shard, samples in samples_by_shard(nusc, settings, role).items():

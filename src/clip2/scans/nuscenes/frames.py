@@ -8,7 +8,6 @@ import numpy as np
 from nuscenes.nuscenes import NuScenes
 
 from clip2.geometry import invert
-from clip2.scans.marker import source_kind
 from clip2.scans.nuscenes.settings import NuscenesSettings
 from clip2.scans.nuscenes.tables import (
     AXES,
@@ -19,7 +18,7 @@ from clip2.scans.nuscenes.tables import (
     samples_by_shard,
 )
 from clip2.scans.shards import ROLES
-from clip2.scans.tables import write_shard
+from clip2.scans.tables import source_facts, write_shard
 from clip2.store.provenance import provenance
 
 CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
@@ -41,13 +40,7 @@ def run(root: Path, out: Path, source: str, settings: NuscenesSettings) -> None:
         {name: root / settings.version / f"{name}.json" for name in TABLES},
         ("nuscenes-devkit", "pyquaternion"),
     )
-    facts = {
-        "source": source,
-        "source_kind": source_kind(root),
-        "dataset": "nuscenes",
-        "sensor": "lidar",
-        "axes": AXES,
-    }
+    facts = source_facts(source, root, "nuscenes", "lidar", AXES)
     for role in ROLES:
         split = {"split": getattr(settings, role)}
         for shard, samples in samples_by_shard(nusc, settings, role).items():

@@ -8,26 +8,17 @@ import numpy as np
 
 from clip2.errors import InputError
 from clip2.geometry import rigid, yaw_rotation
-from clip2.scans.marker import source_kind
+from clip2.scans.benchmark_classes import ONCE_CLASSES
 from clip2.scans.once.files import AXES, Record, json_path, read_json, sequences_by_shard
 from clip2.scans.once.settings import OnceSettings
 from clip2.scans.shards import ROLES
-from clip2.scans.tables import write_shard
+from clip2.scans.tables import source_facts, write_shard
 from clip2.store.provenance import provenance
-
-CLASSES = ("car", "truck", "bus", "pedestrian", "cyclist")
-"""ONCE's benchmark; its files write them with a capital."""
 
 
 def run(root: Path, out: Path, source: str, settings: OnceSettings) -> None:
     """Write ``out/{shard}.parquet`` for every shard of both roles, boxes in the frame of the LiDAR's points."""
-    facts = {
-        "source": source,
-        "source_kind": source_kind(root),
-        "dataset": "once",
-        "sensor": "lidar",
-        "axes": AXES,
-    }
+    facts = source_facts(source, root, "once", "lidar", AXES)
     for role in ROLES:
         split = {"split": getattr(settings, role)}
         for shard, sequences in sequences_by_shard(root, settings, role).items():
@@ -75,7 +66,7 @@ def _row(sequence: str, frame: str, index: int, name: str, box: np.ndarray) -> R
         "sample": f"{sequence}/{frame}",
         "instance": None,  # ONCE follows nothing through its frames
         "category": name,
-        "class_name": name.lower() if name.lower() in CLASSES else None,
+        "class_name": name.lower() if name.lower() in ONCE_CLASSES else None,
         "fine_name": None,
         "T_points_from_box": rigid(yaw_rotation(box[6]), box[:3]).ravel().tolist(),
         "size_lwh": box[3:6].tolist(),

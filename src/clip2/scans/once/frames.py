@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from clip2.errors import InputError
-from clip2.scans.marker import source_kind
 from clip2.scans.once.files import (
     AXES,
     CLOUD_FORMAT,
@@ -26,7 +25,7 @@ from clip2.scans.once.files import (
 )
 from clip2.scans.once.settings import OnceSettings
 from clip2.scans.shards import ROLES
-from clip2.scans.tables import write_shard
+from clip2.scans.tables import source_facts, write_shard
 from clip2.scans.undistort import pinhole_intrinsics
 from clip2.store.provenance import provenance
 
@@ -40,13 +39,7 @@ def run(root: Path, out: Path, source: str, settings: OnceSettings) -> None:
         root: data root of a ONCE data set: the folder that holds ``data`` and ``ImageSets``.
         source: name of the source, for the headers.
     """
-    facts = {
-        "source": source,
-        "source_kind": source_kind(root),
-        "dataset": "once",
-        "sensor": "lidar",
-        "axes": AXES,
-    }
+    facts = source_facts(source, root, "once", "lidar", AXES)
     for role in ROLES:
         split, n_frames = {"split": getattr(settings, role)}, 0
         annotated_only = role == "val" and settings.annotated_only

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from clip2.geometry import rigid
-from clip2.scans.marker import source_kind
 from clip2.scans.scannet.files import AXES, has_scene, labels_file, scenes_by_shard, split_lists
 from clip2.scans.scannet.mesh import is_marked, read_classes, read_marked_scene
 from clip2.scans.scannet.settings import ScannetSettings
 from clip2.scans.shards import ROLES
-from clip2.scans.tables import write_shard
+from clip2.scans.tables import source_facts, write_shard
 from clip2.store.provenance import provenance
 
 
@@ -27,13 +26,7 @@ def run(root: Path, out: Path, source: str, settings: ScannetSettings) -> None:
     classes = read_classes(root)
     lists = split_lists(root, settings.train, settings.val)
     made_by = provenance("annotations", settings.model_dump(mode="json"), {"labels": labels_file(root), **lists})
-    facts = {
-        "source": source,
-        "source_kind": source_kind(root),
-        "dataset": "scannet",
-        "sensor": "rgbd",
-        "axes": AXES,
-    }
+    facts = source_facts(source, root, "scannet", "rgbd", AXES)
     for role in ROLES:
         split = {"split": getattr(settings, role)}
         for shard, scenes in scenes_by_shard(root, settings, role).items():

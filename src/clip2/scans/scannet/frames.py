@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from clip2.geometry import invert
-from clip2.scans.marker import source_kind
 from clip2.scans.scannet.files import AXES, axis_alignment, has_scene, scene_file, scenes_by_shard, split_lists
 from clip2.scans.scannet.sens import SensFrame, SensHeader, image_range, iterate_frames, read_header
 from clip2.scans.scannet.settings import ScannetSettings
 from clip2.scans.shards import ROLES
-from clip2.scans.tables import write_shard
+from clip2.scans.tables import source_facts, write_shard
 from clip2.store.bad_frames import BadFrames
 from clip2.store.provenance import provenance
 
@@ -41,13 +40,7 @@ def run(root: Path, out: Path, source: str, settings: ScannetSettings) -> None:
     made_by = provenance(
         "ingest", settings.model_dump(mode="json"), split_lists(root, settings.train, settings.val), ()
     )
-    facts = {
-        "source": source,
-        "source_kind": source_kind(root),
-        "dataset": "scannet",
-        "sensor": "rgbd",
-        "axes": AXES,
-    }
+    facts = source_facts(source, root, "scannet", "rgbd", AXES)
     for role in ROLES:
         split = {"split": getattr(settings, role)}
         for shard, scenes in scenes_by_shard(root, settings, role).items():

@@ -2,27 +2,10 @@
 
 from pathlib import Path
 
+from clip2.scans.benchmark_classes import SCANOBJECTNN_CLASSES
 from clip2.scans.object_sets import ObjectSet, data_folder, write_objects
 from clip2.scans.scanobjectnn.settings import ScanobjectnnSettings
 
-CLASSES = (
-    "bag",
-    "bin",
-    "box",
-    "cabinet",
-    "chair",
-    "desk",
-    "display",
-    "door",
-    "shelf",
-    "table",
-    "bed",
-    "pillow",
-    "sink",
-    "sofa",
-    "toilet",
-)
-"""In the order of the labels."""
 VARIANTS = {
     "OBJ_ONLY": ("main_split_nobg", ""),
     "OBJ_BG": ("main_split", ""),
@@ -45,7 +28,7 @@ def object_set(root: Path, settings: ScanobjectnnSettings) -> ObjectSet:
     folder = data_folder(root, FOLDER, (split for split, _ in VARIANTS.values()))
     files = {role: [variant_path(folder, settings.variant, role)] for role in SPLITS}
     return ObjectSet(
-        "scanobjectnn", CLASSES, files, "as in the set's files", settings.drop_background, settings.variant
+        "scanobjectnn", SCANOBJECTNN_CLASSES, files, "as in the set's files", settings.drop_background, settings.variant
     )
 
 

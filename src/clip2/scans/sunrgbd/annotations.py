@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from clip2.errors import InputError
-from clip2.scans.marker import source_kind
+from clip2.scans.benchmark_classes import SUNRGBD_CLASSES
 from clip2.scans.shards import ROLES
-from clip2.scans.sunrgbd.boxes import CLASSES, Box, read_boxes
+from clip2.scans.sunrgbd.boxes import Box, read_boxes
 from clip2.scans.sunrgbd.files import names_by_shard, open_release
 from clip2.scans.sunrgbd.recordings import AXES, Release
 from clip2.scans.sunrgbd.settings import SunrgbdSettings
-from clip2.scans.tables import write_shard
+from clip2.scans.tables import source_facts, write_shard
 from clip2.store.provenance import provenance
 
 
@@ -28,14 +28,9 @@ def run(root: Path, out: Path, source: str, settings: SunrgbdSettings) -> None:
     if all(recording.labels is None for recording in release.recordings.values()):
         raise InputError(f"{root} ({release.layout}): no frame has human boxes; they should be in {release.boxes_from}")
     made_by = provenance("annotations", settings.model_dump(mode="json"), release.tables, ("scipy",))
-    facts = {
-        "source": source,
-        "source_kind": source_kind(root),
-        "dataset": "sunrgbd",
+    facts = source_facts(source, root, "sunrgbd", "rgbd", AXES) | {
         "layout": release.layout,
         "boxes_from": release.boxes_from,
-        "sensor": "rgbd",
-        "axes": AXES,
     }
     for role in ROLES:
         split = {"split": getattr(settings, role)}
@@ -65,7 +60,8 @@ def _row(name: str, index: int, box: Box) -> dict[str, Any]:
         "sample": name,
         "instance": f"{name}/{index}",
         "category": box.category,
-        "class_name": box.category if box.category in CLASSES else None,
+        # As in VoteNet, a box counts where its raw name is one of the ten.
+        "class_name": box.category if box.category in SUNRGBD_CLASSES else None,
         "fine_name": box.fine_name,
         "T_points_from_box": box.T_points_from_box.ravel().tolist(),
         "size_lwh": box.size_lwh.tolist(),

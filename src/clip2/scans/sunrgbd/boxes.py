@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from clip2.geometry import rigid, yaw_rotation
 from clip2.scans.sunrgbd.matlab import numbers, text
 
-CLASSES = ("bed", "table", "sofa", "chair", "toilet", "desk", "dresser", "night_stand", "bookshelf", "bathtub")
-"""The benchmark's ten, in VoteNet's order; as there, a box counts where its raw name is one of them."""
 SHELL = ("wall", "floor", "ceiling")
 """What the toolbox leaves out of ``annotation3Dfinal``."""
 FIELDS = ("basis", "coeffs", "centroid", "classname", "orientation")

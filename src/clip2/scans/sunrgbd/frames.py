@@ -9,13 +9,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from clip2.geometry import rigid
-from clip2.scans.marker import source_kind
 from clip2.scans.shards import ROLES
 from clip2.scans.sunrgbd.files import names_by_shard, open_release
 from clip2.scans.sunrgbd.recordings import AXES, DEPTH_FROM_CAM, Recording, Release
 from clip2.scans.sunrgbd.settings import SunrgbdSettings
 from clip2.scans.sunrgbd.votenet import CLOUD_FORMAT
-from clip2.scans.tables import write_shard
+from clip2.scans.tables import source_facts, write_shard
 from clip2.store.bad_frames import BadFrames
 from clip2.store.provenance import provenance
 
@@ -40,14 +39,7 @@ def run(root: Path, out: Path, source: str, settings: SunrgbdSettings) -> None:
     """
     release = open_release(root, settings)
     made_by = provenance("ingest", settings.model_dump(mode="json"), release.tables, ("scipy", "pillow"))
-    facts = {
-        "source": source,
-        "source_kind": source_kind(root),
-        "dataset": "sunrgbd",
-        "layout": release.layout,
-        "sensor": "rgbd",
-        "axes": AXES,
-    }
+    facts = source_facts(source, root, "sunrgbd", "rgbd", AXES) | {"layout": release.layout}
     for role in ROLES:
         split = {"split": getattr(settings, role)}
         for shard, names in names_by_shard(release, settings, role).items():

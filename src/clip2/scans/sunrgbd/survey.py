@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clip2.errors import InputError
+from clip2.scans.benchmark_classes import SUNRGBD_CLASSES
 from clip2.scans.marker import REAL, source_kind
 from clip2.scans.shards import ROLES
-from clip2.scans.sunrgbd.boxes import CLASSES, read_boxes
+from clip2.scans.sunrgbd.boxes import read_boxes
 from clip2.scans.sunrgbd.files import names_in_split, open_release
 from clip2.scans.sunrgbd.recordings import Release
 from clip2.scans.sunrgbd.settings import SunrgbdSettings
@@ -67,7 +68,7 @@ def _box_remarks(release: Release) -> Iterator[str]:
     boxes = {name: read_boxes(recording.labels) for name, recording in release.recordings.items()}
     good = [box for each in boxes.values() for box in each if box is not None]
     without = [name for name, each in boxes.items() if not each]
-    known = sum(box.category in CLASSES for box in good)
+    known = sum(box.category in SUNRGBD_CLASSES for box in good)
     first = f" (the first without: {without[0]})" if without else ""
     annotated = f"{len(boxes) - len(without)} of {len(boxes)} frames are annotated{first}"
     yield f"{annotated}: {len(good)} boxes, {known} of the ten classes (from {release.boxes_from})"

@@ -103,10 +103,14 @@ def _each(one: Callable[[Any], str], recipes: Sequence[Any], workers: int) -> It
     if workers <= 1 or len(recipes) <= 1:
         yield from map(one, recipes)
         return
-    size, context = min(workers, len(recipes)), get_context("spawn")
-    with ProcessPoolExecutor(size, context, initializer=_end_with, initargs=(os.getpid(),)) as pool:
+    with worker_pool(min(workers, len(recipes))) as pool:
         for future in as_completed([pool.submit(one, recipe) for recipe in recipes]):
             yield future.result()
+
+
+def worker_pool(size: int) -> ProcessPoolExecutor:
+    """Processes that end with this one, even when it is killed."""
+    return ProcessPoolExecutor(size, get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),))
 
 
 def _end_with(parent: int) -> None:

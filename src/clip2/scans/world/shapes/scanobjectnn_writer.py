@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.geometry import yaw_rotation
+from clip2.scans.benchmark_classes import SCANOBJECTNN_CLASSES
 from clip2.scans.marker import write_marker
 from clip2.scans.object_sets import BACKGROUND, Z_UP_FROM_Y_UP
-from clip2.scans.scanobjectnn.objects import CLASSES, FOLDER, SPLITS, VARIANTS, variant_path
+from clip2.scans.scanobjectnn.objects import FOLDER, SPLITS, VARIANTS, variant_path
 from clip2.scans.world.catalog import Rng
 from clip2.scans.world.mesh import Floats
 from clip2.scans.world.shapes.settings import ShapesSettings
@@ -102,7 +103,7 @@ def write(root: Path, made: Iterable[Class]) -> None:
     objects: dict[tuple[str, str], list[tuple[int, Cut]]] = {}
     for name, cuts in made:
         for file, some in cuts.items():
-            objects.setdefault(file, []).extend((CLASSES.index(name), cut) for cut in some)
+            objects.setdefault(file, []).extend((SCANOBJECTNN_CLASSES.index(name), cut) for cut in some)
     for (variant, role), labelled in objects.items():
         path = variant_path(folder, variant, role)
         with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:

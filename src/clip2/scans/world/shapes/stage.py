@@ -2,23 +2,19 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from clip2.console import progress
 from clip2.errors import InputError
-from clip2.scans.world.resume import prepare
+from clip2.scans.world.resume import COMPLETE, prepare, worker_pool
 from clip2.scans.world.shapes import modelnet40_writer, pairs_writer, scanobjectnn_writer
 from clip2.scans.world.shapes.settings import ShapesSettings
 from clip2.store.atomic import write_json
 
 log = logging.getLogger(__name__)
 
-COMPLETE = "world.json"
-"""Written last: where it exists, the set is complete."""
 FORMATS = {"scanobjectnn": "ScanObjectNN", "modelnet40": "ModelNet40", "pairs": "CLIP2Point's ShapeNet pairs"}
 
 
@@ -57,5 +53,5 @@ def _made(make: Callable[..., Any], names: list[str], settings: ShapesSettings, 
     if workers <= 1:
         yield from progress(map(job, names), "classes", len(names))
         return
-    with ProcessPoolExecutor(min(workers, len(names)), get_context("spawn")) as pool:
+    with worker_pool(min(workers, len(names))) as pool:
         yield from progress(pool.map(job, names), "classes", len(names))
