@@ -31,7 +31,6 @@ def picture_features(teacher: Teacher, rows: Sequence[dict[str, Any]], threads: 
     return features
 
 
-def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Along the last axis."""
-    odds = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float64)
-    return odds / odds.sum(-1, keepdims=True)
+def model_inputs(model_dir: Path) -> dict[str, Path]:
+    """A model folder's files, as inputs for a provenance."""
+    return {f"model/{name}": model_dir / name for name in ("config.json", "model.safetensors")}

@@ -1,15 +1,14 @@
 """The methods that answer "which class is this?": each takes a batch of objects and scores every class."""
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from clip2.errors import InputError
+from clip2.evaluate.features import picture_features
 from clip2.evaluate.queries import Batch
 from clip2.evaluate.rivals.depth_views import OncePerBatch, Projection, draw, encode_maps
 from clip2.evaluate.rivals.projections import PROJECTIONS, UNTUNED
@@ -38,14 +37,10 @@ def clip2_scorer(
 
 def teacher_2d_scorer(teacher: Teacher, names: Sequence[str], templates: Sequence[str], threads: int) -> Scorer:
     """The teacher itself on the object's picture: how well the pictures alone can be named."""
-    text = teacher.encode_labels(names, templates)
+    text = teacher.encode_labels(names, templates).cpu().numpy()
 
     def score(batch: Batch) -> NDArray[np.float32]:
-        scores = np.full((len(batch.rows), len(text)), np.nan, np.float32)
-        seen = [i for i, row in enumerate(batch.rows) if row["image"] is not None]
-        pictures = (Image.open(io.BytesIO(batch.rows[i]["image"])).convert("RGB") for i in seen)
-        scores[seen] = (teacher.encode_images(pictures, threads) @ text.T).cpu().numpy()
-        return scores
+        return np.asarray(picture_features(teacher, batch.rows, threads) @ text.T, np.float32)
 
     return score
 

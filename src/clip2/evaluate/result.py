@@ -3,24 +3,20 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from clip2.evaluate.result_file import read_result_file
+from clip2.evaluate.result_file import ResultPart, read_result_file
 from clip2.store.atomic import write_json
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ClassScore(_Part):
+class ClassScore(ResultPart):
     """One class."""
 
     n: int = Field(ge=0, description="objects of the class")
     top1: float | None = Field(ge=0, le=1, description="share recognised; null where n is 0")
 
 
-class SubsetScore(_Part):
+class SubsetScore(ResultPart):
     """The same method on some of the objects."""
 
     n: int = Field(ge=0)
@@ -28,7 +24,7 @@ class SubsetScore(_Part):
     class_mean_top1: float | None = Field(ge=0, le=1)
 
 
-class MethodScore(_Part):
+class MethodScore(ResultPart):
     """One method."""
 
     n: int = Field(ge=1, description="objects that the method answered for")
@@ -51,7 +47,7 @@ class MethodScore(_Part):
     )
 
 
-class Result(_Part):
+class Result(ResultPart):
     """A benchmark result of one or more methods on the same objects."""
 
     dataset: str

@@ -1,14 +1,20 @@
-"""Reading result files: the same errors for every kind of result."""
+"""What all kinds of result file have in common: no unknown keys, and the same errors when they are read."""
 
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clip2.errors import InputError
 from clip2.store.atomic import read_json
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class ResultPart(BaseModel):
+    """A part of a result file; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 def read_result_file(path: Path, model: type[M], what: str) -> M:

@@ -13,6 +13,7 @@ from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.classes import choose_classes, class_words
 from clip2.evaluate.ensemble.fusion import Fusion, fused, read_fusion
+from clip2.evaluate.features import model_inputs
 from clip2.evaluate.methods import (
     Scorer,
     clip2_scorer,
@@ -240,7 +241,7 @@ def _provenance(
     objects: Shards, model_dir: Path, settings: ZeroshotSettings, towers: Sequence[Path], ensemble: Path | None
 ) -> dict[str, Any]:
     inputs = {f"objects/{path.name}": path for pair in objects for path in pair}
-    inputs |= {f"model/{name}": model_dir / name for name in ("config.json", "model.safetensors")}
+    inputs |= model_inputs(model_dir)
     inputs |= {f"towers/{path.name}": path for path in towers}
     if ensemble is not None:
         inputs["ensemble"] = ensemble

@@ -49,6 +49,12 @@ class Embeddings:
     labels: list[str]
     header: dict[str, Any]
 
+    def teachers_choice(self) -> Array:
+        """(n,) index of the label that the teacher, shown the image crop, would have given."""
+        if not len(self.image):
+            return np.zeros(0, np.int64)
+        return np.asarray((self.image.astype(np.float32) @ self.text.astype(np.float32).T).argmax(1))
+
 
 @dataclass
 class _Pack:
@@ -150,16 +156,15 @@ def choose(
 
     drop("dropped_few_points", n_points < settings.min_points)
     drop("dropped_low_score", score < settings.min_score)
-    if n:
-        teachers = (embeddings.image.astype(np.float32) @ embeddings.text.astype(np.float32).T).argmax(1)
-        disagree = teachers != label
-        counts["teacher_disagrees"] += int((keep & disagree).sum())
-        if settings.agreement == "drop":
-            drop("dropped_teacher_disagrees", disagree)
-        elif settings.agreement == "drop-text":
-            trusted = ~disagree
-        elif settings.agreement == "relabel":
-            label = teachers
+    teachers = embeddings.teachers_choice()
+    disagree = teachers != label
+    counts["teacher_disagrees"] += int((keep & disagree).sum())
+    if settings.agreement == "drop":
+        drop("dropped_teacher_disagrees", disagree)
+    elif settings.agreement == "drop-text":
+        trusted = ~disagree
+    elif settings.agreement == "relabel":
+        label = teachers
     return label, trusted, keep
 
 

@@ -22,15 +22,14 @@ from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.ensemble.fusion import MODALITIES, Fusion, centre, combine
 from clip2.evaluate.ensemble.settings import EnsembleSettings
+from clip2.evaluate.features import load_networks, model_inputs
 from clip2.evaluate.methods import Scorer, clip2_scorer, depth_scorers, towers_by_name
 from clip2.evaluate.metrics import class_mean
 from clip2.evaluate.queries import Batch
 from clip2.evaluate.rivals.towers import read_tower
 from clip2.evaluate.rivals.tune_data import TripletShards, TuneData, describe, load_tune_data
-from clip2.pretrain.model import load
 from clip2.store.atomic import write_json
 from clip2.store.provenance import provenance
-from clip2.teach.teacher import load_teacher
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +61,8 @@ def run(
     if not triplets:
         raise InputError("no training shards given; name at least one triplets file")
     torch.set_num_threads(max(1, threads))
-    model = load(model_dir, device)
-    spec, templates = model.config["teacher"], tuple(model.config["templates"])
-    teacher = load_teacher(spec["model"], spec["pretrained"], device)
+    model, teacher = load_networks(model_dir, device)
+    templates = tuple(model.config["templates"])
     data = load_tune_data(triplets, embeddings, teacher, settings.max_triplets, settings.min_points, "off", threads)
     if len(data.names) < 2:
         raise InputError(f"{triplets[0][0]}: the sample has one label only; the ensemble has nothing to tell apart")
@@ -95,7 +93,7 @@ def run(
     }
     inputs = {f"triplets/{i}/{path.name}": path for i, pair in enumerate(triplets) for path in pair}
     inputs |= {f"embeddings/{i}/{path.name}": path for i, path in enumerate(embeddings)}
-    inputs |= {f"model/{name}": model_dir / name for name in ("config.json", "model.safetensors")}
+    inputs |= model_inputs(model_dir)
     inputs |= {f"towers/{path.name}": path for path in towers}
     made_by = provenance("ensemble", settings.model_dump(mode="json"), inputs, ("torch", "open_clip_torch"))
     fusion = {"kind": "ensemble", "members": members, "fitted_on": fitted_on, "provenance": made_by}

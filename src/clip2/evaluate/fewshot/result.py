@@ -4,22 +4,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from clip2.console import console as standard_output
 from clip2.evaluate.metrics import DIGITS
-from clip2.evaluate.result_file import read_result_file
+from clip2.evaluate.result_file import ResultPart, read_result_file
 from clip2.store.atomic import write_json
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Spread(_Part):
+class Spread(ResultPart):
     """One number over the draws."""
 
     mean: float = Field(ge=0, le=1)
@@ -36,7 +32,7 @@ class Spread(_Part):
         )
 
 
-class ShotScore(_Part):
+class ShotScore(ResultPart):
     """One method with one number of shots."""
 
     class_mean_top1: Spread
@@ -44,7 +40,7 @@ class ShotScore(_Part):
     n_train: list[int] = Field(description="objects that were learnt from, one number a draw")
 
 
-class FewshotMethodScore(_Part):
+class FewshotMethodScore(ResultPart):
     """One method."""
 
     n: int = Field(ge=1, description="val objects that the method answered for")
@@ -54,7 +50,7 @@ class FewshotMethodScore(_Part):
     )
 
 
-class FewshotResult(_Part):
+class FewshotResult(ResultPart):
     """Few-shot results of one or more methods on the same shots and objects."""
 
     dataset: str

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.classes import choose_classes, class_words
-from clip2.evaluate.features import load_networks
+from clip2.evaluate.features import load_networks, model_inputs
 from clip2.evaluate.fewshot.draw import draw_order, read_labels, read_objects
 from clip2.evaluate.fewshot.methods import Answer, all_answers, know, know_all
 from clip2.evaluate.fewshot.result import (
@@ -173,7 +173,7 @@ def _protocol(
 def _provenance(train: Shards, val: Shards, model_dir: Path, settings: FewshotSettings) -> dict[str, Any]:
     inputs = {f"train/{path.name}": path for pair in train for path in pair}
     inputs |= {f"val/{path.name}": path for pair in val for path in pair}
-    inputs |= {f"model/{name}": model_dir / name for name in ("config.json", "model.safetensors")}
+    inputs |= model_inputs(model_dir)
     packages = ("torch", "open_clip_torch", "scikit-learn", "pillow")
     made_by = provenance("fewshot", settings.model_dump(mode="json"), inputs, packages, settings.seed)
     return made_by | {"git": git_state()}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from clip2.evaluate.audit_summary import canonical
-from clip2.evaluate.features import softmax
 from clip2.evaluate.localization.box_iou import iou_3d, suppress
 from clip2.evaluate.localization.proposals import Proposals
 from clip2.evaluate.localization.settings import LocalizeSettings
@@ -28,7 +28,7 @@ def text_probabilities(
     features: NDArray[np.float32], text: NDArray[np.float32], scale: float, n_classes: int
 ) -> Floats:
     """(n, C) softmax of scaled cosines over all texts, of which the first ``n_classes`` are the classes."""
-    return softmax(scale * features @ text.T)[:, :n_classes]
+    return np.asarray(softmax((scale * features @ text.T).astype(np.float64), axis=-1)[:, :n_classes])
 
 
 def label_probabilities(labels: Sequence[str], words: dict[str, int], n_classes: int) -> Floats:

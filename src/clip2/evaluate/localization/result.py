@@ -3,23 +3,19 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from clip2.console import console as standard_output
-from clip2.evaluate.result_file import read_result_file
+from clip2.evaluate.result_file import ResultPart, read_result_file
 from clip2.store.atomic import write_json
 
 Share = float | None
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class BoxScores(_Part):
+class BoxScores(ResultPart):
     """Average precision (ap) and recall of all detections (ar): at 3D overlaps of 0.25 and 0.5; null without boxes."""
 
     n: int = Field(ge=0, description="annotated boxes")
@@ -31,7 +27,7 @@ class BoxScores(_Part):
     ap_2m: Share = Field(None, description="LiDAR: nuScenes' average precision with centres less than 2 m apart")
 
 
-class Official(_Part):
+class Official(ResultPart):
     """What the nuScenes devkit's own evaluation says (detection_cvpr_2019)."""
 
     mean_ap: float
@@ -41,7 +37,7 @@ class Official(_Part):
     label_tp_errors: dict[str, dict[str, float | None]]
 
 
-class LocalizationScore(_Part):
+class LocalizationScore(ResultPart):
     """One method: means over the classes that occur, each class, and the devkit's figures."""
 
     ap25: Share
@@ -53,7 +49,7 @@ class LocalizationScore(_Part):
     nuscenes: Official | None = None
 
 
-class LocalizationResult(_Part):
+class LocalizationResult(ResultPart):
     """Localisation by one or more ways to name the same proposals."""
 
     dataset: str

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clip2.errors import InputError
 from clip2.evaluate.classes import choose_classes, class_words
-from clip2.evaluate.features import load_networks
+from clip2.evaluate.features import load_networks, model_inputs
 from clip2.evaluate.localization.naming import detections, label_probabilities, text_probabilities
 from clip2.evaluate.localization.nuscenes_detection import CONFIG, OfficialEvaluation, reason_against
 from clip2.evaluate.localization.proposals import Proposals, Truth, read_proposals, read_truth
@@ -175,6 +175,6 @@ def _provenance(
     inputs = {f"frames/{path.name}": path for path in frames}
     inputs |= {f"annotations/{path.name}": path for path in annotations}
     inputs |= {f"triplets/{path.name}": path for pair in triplets for path in pair}
-    inputs |= {f"model/{name}": model_dir / name for name in ("config.json", "model.safetensors")}
+    inputs |= model_inputs(model_dir)
     packages = ("torch", "open_clip_torch", "nuscenes-devkit", "pillow")
     return provenance("localization", settings.model_dump(mode="json"), inputs, packages) | {"git": git_state()}

@@ -3,21 +3,17 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from clip2.console import console as standard_output
-from clip2.evaluate.result_file import read_result_file
+from clip2.evaluate.result_file import ResultPart, read_result_file
 from clip2.store.atomic import write_json
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class QueryScore(_Part):
+class QueryScore(ResultPart):
     """One name searched for."""
 
     n: int = Field(ge=1, description="objects of this name")
@@ -25,7 +21,7 @@ class QueryScore(_Part):
     recall: dict[str, float] = Field(description="{k: share of the objects among the first k}")
 
 
-class RetrievalScore(_Part):
+class RetrievalScore(ResultPart):
     """One way to rank: unweighted means over the queries, and each query."""
 
     mean_ap: float = Field(ge=0, le=1)
@@ -34,7 +30,7 @@ class RetrievalScore(_Part):
     per_query: dict[str, QueryScore]
 
 
-class RetrievalResult(_Part):
+class RetrievalResult(ResultPart):
     """Long-tail retrieval by one or more methods over the same objects."""
 
     dataset: str

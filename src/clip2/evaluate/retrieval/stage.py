@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.audit_summary import canonical
-from clip2.evaluate.features import load_networks, picture_features
+from clip2.evaluate.features import load_networks, model_inputs, picture_features
 from clip2.evaluate.metrics import DIGITS
 from clip2.evaluate.queries import Shards, batches, common_header
 from clip2.evaluate.retrieval.metrics import average_precision, chance_average_precision, recall_at
@@ -153,6 +153,6 @@ def _by_k(ks: Sequence[int], values: Sequence[float]) -> dict[str, float]:
 
 def _provenance(objects: Shards, model_dir: Path, settings: RetrievalSettings) -> dict[str, Any]:
     inputs = {f"objects/{path.name}": path for pair in objects for path in pair}
-    inputs |= {f"model/{name}": model_dir / name for name in ("config.json", "model.safetensors")}
+    inputs |= model_inputs(model_dir)
     packages = ("torch", "open_clip_torch", "pillow")
     return provenance("retrieval", settings.model_dump(mode="json"), inputs, packages) | {"git": git_state()}

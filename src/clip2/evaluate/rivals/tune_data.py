@@ -71,10 +71,8 @@ def load_tune_data(
         counts["dropped_few_points"] += int((~keep).sum())
         if embeddings is not None:
             found = _embeddings_of(path, embeddings[number], table.num_rows, teacher)
-            if agreement == "drop" and len(keep):
-                agree = (found.image.astype(np.float32) @ found.text.astype(np.float32).T).argmax(
-                    1
-                ) == found.label_index
+            if agreement == "drop":
+                agree = found.teachers_choice() == found.label_index
                 counts["dropped_teacher_disagrees"] += int((keep & ~agree).sum())
                 keep &= agree
         kept.append(np.flatnonzero(keep))
