@@ -7,9 +7,10 @@ python -m tools.tiny_models.corpus --out data/val --scenes 32 --first-seed 90000
 import argparse
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -29,8 +30,13 @@ from tools.tiny_models.vocabulary import BACKGROUND, CLASSES
 
 HELD_OUT_SEED = 900_000
 """Seeds from here on measure the models; those below train them; the world's own start at ``FIRST_WORLD_SEED``."""
+SOURCE_WIDTH = 800.0
+"""Pixels; width of the pictures that boxes are given for."""
 MAX_BOXES = 64
 MIN_PIXELS = 30
+Job = TypeVar("Job")
+Material = dict[str, NDArray[np.generic]]
+"""Arrays by name: ``images``, ``boxes``, ``crops``, ``labels``."""
 BOX_FIELDS = ("x0", "y0", "x1", "y1", "class", "colour", "lidar_points", "visible")
 
 
@@ -85,34 +91,55 @@ def background_crop(image: LabelledImage, rng: np.random.Generator) -> NDArray[n
     return None
 
 
-def render_scene(job: tuple[int, int, int]) -> dict[str, NDArray[np.generic]]:
+def render_scene(job: tuple[int, int, int]) -> Material:
     """Images (resized to the detector's width), boxes, crops and crop labels of one scene: (seed, moments, width)."""
     seed, moments, out_width = job
     cv2.setNumThreads(1)
     rng = np.random.default_rng(seed + 10_000_019)
     street = make_street(seed, density=rng.uniform(0.6, 1.3))
+    times = np.linspace(0, 4, moments) if moments > 1 else [2.0]
+    items = (item for time in times for item in labelled_images(street, float(time), rng, int(rng.integers(80, 96))))
+    return material(items, rng, out_width)
+
+
+def material(items: Iterable[LabelledImage], rng: np.random.Generator, out_width: int) -> Material:
+    """What the trainers read: images at ``out_width``, boxes in units of a picture ``SOURCE_WIDTH`` wide, and crops of
+    a little inexact boxes with their labels."""
     images, boxes, crops, labels = [], [], [], []
-    for moment in np.linspace(0, 4, moments) if moments > 1 else [2.0]:
-        for item in labelled_images(street, float(moment), rng, int(rng.integers(80, 96))):
-            for row in item.boxes:
-                width, height = row[2] - row[0], row[3] - row[1]
-                if max(width, height) < 12 or row[7] < 0.3:
-                    continue
-                crops.append(square_crop(item.image, row[:4] + rng.normal(0, 0.04, 4) * (width, height, width, height)))
-                labels.append((*row[4:8], min(width, height)))
-            background = background_crop(item, rng)
-            if background is not None:
-                crops.append(background)
-                labels.append((BACKGROUND, -1, 0, 1, 64))
-            boxes.append(padded(item.boxes))
-            size = (out_width, rig.height_of(out_width))
-            images.append(cv2.resize(item.image, size, interpolation=cv2.INTER_AREA))
+    for item in items:
+        for row in item.boxes:
+            width, height = row[2] - row[0], row[3] - row[1]
+            if max(width, height) < 12 or row[7] < 0.3:
+                continue
+            crops.append(square_crop(item.image, row[:4] + rng.normal(0, 0.04, 4) * (width, height, width, height)))
+            labels.append((*row[4:8], min(width, height)))
+        background = background_crop(item, rng)
+        if background is not None:
+            crops.append(background)
+            labels.append((BACKGROUND, -1, 0, 1, 64))
+        height, width = item.image.shape[:2]
+        scaled = item.boxes.copy()
+        scaled[:, :4] *= SOURCE_WIDTH / width
+        boxes.append(padded(scaled))
+        size = (out_width, round(height * out_width / width))
+        images.append(cv2.resize(item.image, size, interpolation=cv2.INTER_AREA))
     return {
         "images": np.stack(images),
         "boxes": np.stack(boxes),
         "crops": np.stack(crops),
         "labels": np.array(labels, np.float32),
     }
+
+
+def render_all(render: Callable[[Job], Material], jobs: list[Job], out: Path, workers: int) -> None:
+    """Render in other processes and save everything together."""
+    start = time.time()
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        parts = list(pool.imap(render, jobs))
+    out.mkdir(parents=True, exist_ok=True)
+    for key in parts[0]:
+        np.save(out / f"{key}.npy", np.concatenate([part[key] for part in parts]))
+    print(f"{len(parts)} scenes, {sum(len(p['crops']) for p in parts)} crops in {time.time() - start:.0f} s")
 
 
 def main() -> None:
@@ -126,14 +153,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.first_seed + args.scenes > FIRST_WORLD_SEED:
         parser.error(f"seeds from {FIRST_WORLD_SEED} on belong to the world itself")
-    start = time.time()
     jobs = [(args.first_seed + i, args.moments, args.width) for i in range(args.scenes)]
-    with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
-        parts = list(pool.imap(render_scene, jobs))
-    args.out.mkdir(parents=True, exist_ok=True)
-    for key in parts[0]:
-        np.save(args.out / f"{key}.npy", np.concatenate([part[key] for part in parts]))
-    print(f"{len(parts)} scenes, {sum(len(p['crops']) for p in parts)} crops in {time.time() - start:.0f} s")
+    render_all(render_scene, jobs, args.out, args.workers)
 
 
 if __name__ == "__main__":

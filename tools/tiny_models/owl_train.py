@@ -18,13 +18,12 @@ from torchvision.ops import batched_nms, generalized_box_iou_loss
 from transformers import AutoTokenizer, Owlv2ForObjectDetection
 
 from tools.tiny_models.average_precision import average_precision
+from tools.tiny_models.corpus import SOURCE_WIDTH
 from tools.tiny_models.owl_build import OWL_TEMPLATES, TEXT_LENGTH, prompts
 from tools.tiny_models.vocabulary import BACKGROUND, CLASSES, detection_of, true_names
 
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
-SOURCE_WIDTH = 800.0
-"""Width of the images that the boxes were made for, pixels; the canvas is as wide."""
 PHOTO = OWL_TEMPLATES.index("a photo of a {}")
 
 

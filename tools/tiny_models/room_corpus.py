@@ -6,7 +6,6 @@ python -m tools.tiny_models.room_corpus --out data/rooms_val --rooms 32 --first-
 
 import argparse
 import multiprocessing
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +17,8 @@ from clip2.scans.world.rgbd import NOTHING, RoomObject
 from clip2.scans.world.rooms.camera import take_poses, take_rgbd
 from clip2.scans.world.rooms.room import make_room
 from clip2.scans.world.seeds import FIRST_WORLD_SEED
-from tools.tiny_models.corpus import BOX_FIELDS, LabelledImage, background_crop, padded, through_jpeg
-from tools.tiny_models.crops import square_crop
-from tools.tiny_models.owl_train import SOURCE_WIDTH
-from tools.tiny_models.vocabulary import BACKGROUND, CLASSES
+from tools.tiny_models.corpus import BOX_FIELDS, LabelledImage, Material, material, render_all, through_jpeg
+from tools.tiny_models.vocabulary import CLASSES
 
 MIN_PIXELS = 60
 MANY_POINTS = 1000
@@ -55,34 +52,12 @@ def room_images(seed: int, n_frames: int, width: int, rng: np.random.Generator) 
         yield labelled_frame(frame.image, frame.owners, room.objects, int(rng.integers(80, 96)))
 
 
-def render_room(job: tuple[int, int, int, int]) -> dict[str, NDArray[np.generic]]:
-    """Images (at the detector's width), boxes in units of ``SOURCE_WIDTH``, crops and their labels of one room."""
+def render_room(job: tuple[int, int, int, int]) -> Material:
+    """Material of one room: (seed, pictures, their width, width of the images)."""
     seed, n_frames, width, out_width = job
     cv2.setNumThreads(1)
     rng = np.random.default_rng(seed + 20_000_033)
-    images, boxes, crops, labels = [], [], [], []
-    for item in room_images(seed, n_frames, width, rng):
-        for row in item.boxes:
-            size = np.array([row[2] - row[0], row[3] - row[1]] * 2)
-            if max(size) < 12 or row[7] < 0.3:
-                continue
-            crops.append(square_crop(item.image, row[:4] + rng.normal(0, 0.04, 4) * size))
-            labels.append((*row[4:8], min(size)))
-        background = background_crop(item, rng)
-        if background is not None:
-            crops.append(background)
-            labels.append((BACKGROUND, -1, 0, 1, 64))
-        scaled = item.boxes.copy()
-        scaled[:, :4] *= SOURCE_WIDTH / width
-        boxes.append(padded(scaled))
-        height = round(item.image.shape[0] * out_width / width)
-        images.append(cv2.resize(item.image, (out_width, height), interpolation=cv2.INTER_AREA))
-    return {
-        "images": np.stack(images),
-        "boxes": np.stack(boxes),
-        "crops": np.stack(crops),
-        "labels": np.array(labels, np.float32),
-    }
+    return material(room_images(seed, n_frames, width, rng), rng, out_width)
 
 
 def main() -> None:
@@ -97,14 +72,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.first_seed + args.rooms > FIRST_WORLD_SEED:
         parser.error(f"seeds from {FIRST_WORLD_SEED} on belong to the world itself")
-    start = time.time()
     jobs = [(args.first_seed + i, args.frames, args.width, args.out_width) for i in range(args.rooms)]
-    with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
-        parts = list(pool.imap(render_room, jobs))
-    args.out.mkdir(parents=True, exist_ok=True)
-    for key in parts[0]:
-        np.save(args.out / f"{key}.npy", np.concatenate([part[key] for part in parts]))
-    print(f"{len(parts)} rooms, {sum(len(p['crops']) for p in parts)} crops in {time.time() - start:.0f} s")
+    render_all(render_room, jobs, args.out, args.workers)
 
 
 if __name__ == "__main__":
