@@ -4,33 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
+from clip2.check import read_config
 from clip2.cli import build_parser, main
 from clip2.config import Config
 from clip2.errors import InputError
 from clip2.settings_flags import parse_settings
 
 
-def merged(*files: Path) -> dict:
-    """Configuration files laid over one another, as Snakemake does it."""
-
-    def lay(over: dict, under: dict) -> dict:
-        for key, value in over.items():
-            under[key] = lay(value, under[key]) if isinstance(value, dict) and key in under else value
-        return under
-
-    result: dict = {}
-    for file in files:
-        result = lay(yaml.safe_load(file.read_text()), result)
-    return result
-
-
 def test_shipped_configurations_are_valid(repository: Path) -> None:
-    Config.model_validate(merged(repository / "config.yaml"))
+    Config.model_validate(read_config([repository / "config.yaml"]))
     for experiment in (repository / "config").glob("*.yaml"):
-        config = Config.model_validate(merged(repository / "config.yaml", experiment))
+        config = Config.model_validate(read_config([repository / "config.yaml", experiment]))
         assert config.experiment.benchmark in config.benchmarks
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from snakemake.utils import update_config
 
 from clip2.config import check_config
 from clip2.console import console
@@ -56,20 +57,12 @@ def read_config(paths: Sequence[Path]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for path in paths:
         try:
-            _lay(yaml.safe_load(path.read_text()) or {}, merged)
+            update_config(merged, yaml.safe_load(path.read_text()) or {})
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; run this in the checkout's folder") from None
         except yaml.YAMLError as error:
             raise InputError(f"{path}: not readable as YAML ({error})") from None
     return merged
-
-
-def _lay(over: dict[str, Any], under: dict[str, Any]) -> None:
-    for key, value in over.items():
-        if isinstance(value, dict) and isinstance(under.get(key), dict):
-            _lay(value, under[key])
-        else:
-            under[key] = value
 
 
 def _look(frames_module: str, root: Path, name: str, settings: Any) -> None:
