@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
+from clip2.detect.runner import load_image
+from clip2.detect.stage import COLUMNS as DETECTOR_COLUMNS
 from clip2.errors import InputError
 from clip2.geometry import in_image, points_in_oriented_box, project_points
 from clip2.scans.clouds import load_points
@@ -29,7 +31,7 @@ from clip2.scans.world.streets import once_rig, once_stage
 from clip2.scans.world.streets.once_settings import OnceWorldSettings
 from clip2.scans.world.streets.once_writer import SequenceWriter
 from clip2.scans.world.streets.render import take_picture
-from clip2.store.tables import iterate_rows, read_header
+from clip2.store.tables import iterate_rows, read_header, read_table
 
 WORLD = OnceWorldSettings(train_scenes=1, val_scenes=1, frames=2, image_width=480)
 SETTINGS = OnceSettings(train_shards=2, val_shards=1)
@@ -113,6 +115,15 @@ def test_undistortion_is_what_the_devkit_does(world: Path, tmp_path: Path) -> No
     assert image.shape == (255, 480, 3)
     assert np.abs(image.astype(int) - expected).mean() < 0.5
     assert np.abs(image.astype(int) - raw).mean() > 3
+
+
+def test_the_detector_sees_undistorted_pictures(world: Path, tmp_path: Path) -> None:
+    frame = next(frame for frame in ingest(world, tmp_path)["val"] if frame["lens"] is not None)
+    shard = next(path for path in tmp_path.glob("val-*.parquet") if read_table(path).num_rows)
+    row = next(row for row in iterate_rows(shard, DETECTOR_COLUMNS) if row["frame_id"] == frame["frame_id"])
+    seen = load_image(row, world).permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(seen, read_frame_image(world, frame))
+    assert np.abs(seen.astype(int) - read_image(world / frame["image_path"])).mean() > 3
 
 
 def test_a_camera_without_distortion_is_left_alone(copy: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from clip2.detect.stored import EMPTY, read_boxes
 from clip2.detect.vocabulary import Vocabulary, read_vocabulary
 from clip2.device import resolve_device
 from clip2.errors import InputError
+from clip2.scans.images import IMAGE_COLUMNS
 from clip2.store.bad_frames import BadFrames
 from clip2.store.provenance import provenance
 from clip2.store.schemas import DETECTIONS
@@ -25,7 +26,7 @@ from clip2.store.tables import iterate_rows, read_table, table_writer
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ["frame_id", "image_path", "width", "height"]
+COLUMNS = ["frame_id", *IMAGE_COLUMNS]
 
 
 def run(

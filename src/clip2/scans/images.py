@@ -45,17 +45,22 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
     return np.asarray(image, np.uint8)
 
 
+IMAGE_COLUMNS = ("image_path", "width", "height", "K", "lens")
+"""Columns of store.schemas.FRAMES that :func:`read_frame_image` needs."""
+
+
 def read_frame_image(root: Path, frame: Mapping[str, Any]) -> NDArray[np.uint8]:
     """The picture of a frame (store.schemas.FRAMES) as its pinhole camera sees it: lens distortion is taken out.
 
     Args:
         root: folder that the frame's paths are relative to.
+        frame: with at least ``IMAGE_COLUMNS``.
 
     Raises:
         ImageError: missing, unreadable or of another size.
     """
     image = read_image(root / frame["image_path"], (frame["width"], frame["height"]))
-    lens = frame.get("lens")
+    lens = frame["lens"]
     return image if lens is None else undistort(image, lens["K"], lens["distortion"], frame["K"])
 
 
