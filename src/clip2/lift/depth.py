@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from clip2.lift.cut import minimum_cut
+from clip2.lift.fill import points_in_upright_box, upright_box
 from clip2.lift.occlusion import taken_by_occluders
 from clip2.lift.patches import BORDER_PER_CELL, Array, Indices, Patches, continuity, make_patches, range_noise
-from clip2.lift.planes import Planes, connected_pieces, find_planes, plane_of
+from clip2.lift.planes import Planes, connected_pieces, find_planes, plane_of, upward
 from clip2.lift.view import View
 
 Mask = NDArray[np.bool_]
@@ -43,7 +43,8 @@ class DepthParameters:
         behind: share of the box's points that may lie behind such a plane (mirrors, windows, noise).
         least: where less than this share of the box's points is left, the box is around a flat thing on a wall (a
             picture, a door), and all of it is returned.
-        margin: metres; what is nearer than this to the object is returned with it.
+        fill: return all points in the upright 3D box around the object, as people cut objects out; else its surface.
+        margin: metres that are added to each side of the 3D box.
     """
 
     reward: float = 2.0
@@ -52,6 +53,7 @@ class DepthParameters:
     structure_outside: float = 0.05
     behind: float = 0.05
     least: float = 0.01
+    fill: bool = True
     margin: float = 0.1
 
 
@@ -62,10 +64,8 @@ def lift_depth(view: View, boxes: Array, **parameters: Any) -> list[Indices]:
     crops = view.in_boxes(boxes)
     if scene is not None:
         found = [scene.object_in(box, inside) for box, inside in zip(boxes, crops)]
-        taken = taken_by_occluders([inside[picked] for inside, (_, picked) in zip(crops, found)], view.depth)
-        crops = [
-            scene.with_margin(level, inside, picked, gone) for inside, (level, picked), gone in zip(crops, found, taken)
-        ]
+        taken = taken_by_occluders([inside[picked] for inside, picked in zip(crops, found)], view.depth)
+        crops = [scene.crop(inside, picked, gone) for inside, picked, gone in zip(crops, found, taken)]
     return [view.original(crop) for crop in crops]
 
 
@@ -89,6 +89,7 @@ class _Scene:
         self._finest = np.sqrt(max(_POINTS_PER_CELL / self._density, width * height / _MOST_CELLS))
         coarse = max(self._finest, np.sqrt(width * height / _PLANE_CELLS))
         self._planes: Planes = find_planes(self._patches(coarse))
+        self._up = upward(self._planes)
         self._levels: dict[int, _Level] = {}
 
     def _patches(self, cell: float) -> Patches:
@@ -106,10 +107,10 @@ class _Scene:
             self._levels[doublings] = _Level(patches, link, plane, connected_pieces(patches, link, plane))
         return self._levels[doublings]
 
-    def object_in(self, box: Array, inside: Indices) -> tuple[_Level, Mask]:
-        """The lattice for a box (4,), and which of the view's positions in the box are the object's, without margin."""
+    def object_in(self, box: Array, inside: Indices) -> Mask:
+        """Which of the view's positions in a box (4,) are on the object's surface."""
         if not len(inside):
-            return self._level(1.0), np.zeros(0, bool)
+            return np.zeros(0, bool)
         width, height = self._view.image_size
         left, top, right, bottom = np.clip(box, 0.0, [width, height, width, height])
         size = np.maximum([right - left, bottom - top], 1.0)
@@ -125,22 +126,22 @@ class _Scene:
         )
         kept = minimum_cut(*_inner_links(level, ids), reward, _ties(level, in_box, ids, full))
         if area[kept].sum() < p.least * area.sum():
-            return level, np.ones(len(inside), bool)
+            return np.ones(len(inside), bool)
         chosen = np.zeros(len(patches.count), bool)
         chosen[ids[kept]] = True
-        return level, chosen[patches.of_point[inside]]
+        return chosen[patches.of_point[inside]]
 
-    def with_margin(self, level: _Level, inside: Indices, picked: Mask, taken: Mask) -> Indices:
-        """Of positions in a box, those picked and those within the margin, without those that other boxes have taken.
+    def crop(self, inside: Indices, picked: Mask, taken: Mask) -> Indices:
+        """Of positions in a box, those of the object: the picked ones, and those in the 3D box around them.
 
-        ``taken`` (number picked,) is about the picked ones.
+        ``taken`` (number picked,) says which picked ones belong to another box; they are not returned.
         """
         free = np.ones(len(inside), bool)
         free[np.flatnonzero(picked)[taken]] = False
-        picked = picked & free
-        if picked.any() and not picked.all():
-            kept = np.unique(level.patches.of_point[inside[picked]])
-            picked |= free & self._near(level.patches, kept, inside, picked)
+        inside, picked = inside[free], picked[free]
+        if self._p.fill and picked.any() and not picked.all():
+            points = self._xyz[inside]
+            picked = points_in_upright_box(points, upright_box(points, picked, self._up), self._p.margin)
         return inside[picked]
 
     def _belief(self, level: _Level, in_box: Array, ids: Indices, area: Array) -> Array:
@@ -158,17 +159,6 @@ class _Scene:
             structure = np.exp(-((behind / self._p.behind) ** 2)) * beside / self._p.structure_outside
             against[on] = np.maximum(against[on], structure)
         return np.asarray((1 - against).clip(-1.0, 1.0))
-
-    def _near(self, patches: Patches, kept: Indices, inside: Indices, picked: Mask) -> Mask:
-        """Which other positions in the box lie within the margin of a kept patch, half a cell taken as its radius."""
-        reach = self._p.margin + patches.cell / 2 * patches.centre[kept, 2].mean() / self._view.focal[0]
-        tree = cKDTree(patches.centre[kept])
-        close = np.isfinite(tree.query(patches.centre, distance_upper_bound=2 * reach)[0])
-        near = np.zeros(len(inside), bool)
-        maybe = np.flatnonzero(~picked & close[patches.of_point[inside]])
-        distance = tree.query(self._xyz[inside[maybe]], distance_upper_bound=reach)[0]
-        near[maybe] = np.isfinite(distance)
-        return near
 
 
 def _inner_links(level: _Level, ids: Indices) -> tuple[Indices, Indices, Array]:

@@ -17,6 +17,8 @@ _MOST_AROUND = 0.6
 """Share of the points around a patch that lie on a plane."""
 _LEAST_LINK = 1e-3
 """What is linked by less is not connected."""
+_LOOKS_UP = 0.6
+"""Cosine between a plane's normal and the picture's upward direction: cameras are tilted by up to 50 degrees."""
 _PARALLEL = 0.8
 """Cosine between a patch's normal and the normal of a plane that it may lie on."""
 
@@ -71,6 +73,15 @@ def find_planes(patches: Patches) -> Planes:
         offsets.append(-abs(offset))
         free = free[~chosen]
     return Planes(np.reshape(normals, (-1, 3)), np.array(offsets, np.float64))
+
+
+def upward(planes: Planes) -> Array:
+    """(3,) unit vector against gravity: the normal of the largest plane that looks up (floor, bed, table top).
+
+    Where there is none, the picture is taken as upright.
+    """
+    looks_up = np.flatnonzero(-planes.normal[:, 1] > _LOOKS_UP)
+    return np.asarray(planes.normal[looks_up[0]]) if len(looks_up) else np.array([0.0, -1.0, 0.0])
 
 
 def _fit(points: Array, weight: Array) -> tuple[Array, float]:
