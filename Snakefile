@@ -34,6 +34,7 @@ include: "rules/report.smk"
 
 onstart:
     hold_lock()
+    lift_rate_limit()
 
 
 rule all:

@@ -6,7 +6,6 @@ is here for comparison, and runs each box by itself, as one would write it down.
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import DBSCAN
 
 from clip2.lift.view import View
 
@@ -27,6 +26,8 @@ def lift_frustum_dbscan(
 
 def _largest_cluster(view: View, inside: NDArray[np.int64], eps: float, min_samples: int) -> NDArray[np.int64]:
     """Of positions in the view, those in the largest cluster; of equal ones, the cluster with the lowest cloud row."""
+    from sklearn.cluster import DBSCAN  # takes more than a second, which each job of the workflow would wait for
+
     if len(inside) < min_samples:
         return inside
     inside = inside[np.argsort(view.index[inside])]
