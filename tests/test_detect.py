@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from clip2.detect.detector import Found
 from clip2.detect.models import load_detector
-from clip2.detect.runner import ahead, detect_on_cpu, detect_on_gpu
+from clip2.detect.runner import detect_on_cpu, detect_on_gpu
 from clip2.detect.select import LOSSES, select
 from clip2.detect.settings import DetectSettings
 from clip2.detect.stage import run
@@ -403,17 +403,6 @@ def test_the_pipeline_for_gpus_gives_each_frame_its_own_boxes(tmp_path: Path, mo
         assert frame == same_frame
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-4)
         np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-2)
-
-
-def test_no_more_images_are_decoded_than_asked_for() -> None:
-    done: list[int] = []
-    stream = ahead(range(100), lambda i: done.append(i), threads=2, depth=5)
-    taken = [next(stream) for _ in range(3)]
-    for _, result in taken:
-        result.result()
-    stream.close()  # type: ignore[attr-defined]
-    assert [item for item, _ in taken] == [0, 1, 2]
-    assert len(done) <= 9
 
 
 def test_a_hub_model_without_a_network_is_explained_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from operators import WAITING, Operators
 from PIL import Image
 from torch import Tensor
 from transformers import (
@@ -235,6 +236,27 @@ def test_half_precision_moves_scores_and_boxes_little(owl_folder: Path, precisio
     tolerance = 0.05 if precision == "bfloat16" else 0.01
     np.testing.assert_allclose(found[1].scores, found[0].scores, atol=tolerance)
     np.testing.assert_allclose(found[1].boxes, found[0].boxes, atol=tolerance * 160)
+
+
+def test_attention_is_the_fused_one_and_gives_what_the_plain_one_gives(owl_folder: Path) -> None:
+    detector, _ = load_detector(str(owl_folder), None, CPU)
+    network = detector._network  # type: ignore[attr-defined]
+    assert network.base_model.vision_model.config._attn_implementation == "sdpa"
+    eager = AutoModelForZeroShotObjectDetection.from_pretrained(owl_folder, attn_implementation="eager").eval()
+    pixels = owl_pixels(AutoProcessor.from_pretrained(owl_folder).image_processor, CPU)([photo(60, 90)])
+    with torch.inference_mode():
+        fused, plain = (model.image_embedder(pixels)[0] for model in (network, eager))
+    torch.testing.assert_close(fused, plain, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("owl_folder", ["owlv2"], indirect=True)  # OWL-ViT goes through transformers' own processor
+def test_owlv2_does_nothing_that_the_cpu_would_wait_for(owl_folder: Path) -> None:
+    detector, _ = load_detector(str(owl_folder), None, CPU)
+    detector.encode_vocabulary(vocabulary(), None)
+    images = [photo(90, 60), photo(60, 90), photo(37, 53)]
+    with Operators() as operators:
+        detector(images)
+    assert not WAITING & set(operators.names)
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,37 @@
-"""The teacher through open_clip's own loaders, on a small random model saved to a folder."""
+"""The teacher through open_clip's own loaders, on a small random model saved to a folder and on the built-in one.
+
+Preprocessing for GPUs is compared with open_clip's own on the CPU: the same code, without pinned memory.
+"""
 
 import io
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import open_clip
 import pytest
 import torch
+from open_clip.transform import image_transform
+from operators import WAITING, Operators
 from PIL import Image
 from safetensors.torch import save_file
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torchvision.transforms import Compose, Resize
 
 from clip2.errors import InputError
 from clip2.store.schemas import TRIPLETS
 from clip2.store.tables import write_table
+from clip2.teach.pixels import LARGEST, DevicePixels, OwnPixels, pixels_for
 from clip2.teach.settings import TeachSettings
 from clip2.teach.stage import run
 from clip2.teach.teacher import load_teacher
 
+CPU = torch.device("cpu")
 CONFIG = {
     "embed_dim": 16,
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
@@ -62,13 +75,150 @@ def test_templates_are_averaged_and_normalised(folder: Path) -> None:
     torch.testing.assert_close(teacher.encode_labels(["car"], ["a {}", "the {}"])[0], mean)
 
 
+def as_jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()
+
+
+def test_the_content_of_files_gives_what_their_pictures_give(folder: Path) -> None:
+    teacher = load_teacher(str(folder), device="cpu")
+    files = [as_jpeg(image) for image in images(5)]
+    opened = [Image.open(io.BytesIO(file)).convert("RGB") for file in files]
+    expected = torch.cat([teacher.encode_pixels(torch.stack([teacher.preprocess(i) for i in opened[n : n + 2]]))
+                          for n in (0, 2, 4)])  # fmt: skip
+    for pictures in (files, opened):
+        assert torch.equal(teacher.encode_images(iter(pictures), threads=2, batch_size=2), expected)
+
+
+def test_pictures_are_read_as_they_are_needed(folder: Path) -> None:
+    teacher = load_teacher(str(folder), device="cpu")
+    read, unused = 0, []
+
+    class Counting(OwnPixels):
+        def batch(self, prepared: Any) -> Tensor:
+            unused.append(read - 4 * len(unused))
+            return super().batch(prepared)
+
+    def pictures() -> Any:
+        nonlocal read
+        for image in images(40):
+            read += 1
+            yield image
+
+    counting = replace(teacher, pixels=Counting(teacher.preprocess, CPU))
+    assert len(counting.encode_images(pictures(), threads=2, batch_size=4)) == 40
+    assert max(unused) <= 3 * 4
+
+
+def test_a_picture_that_cannot_be_read_stops_the_work(folder: Path) -> None:
+    teacher = load_teacher(str(folder), device="cpu")
+    files = [*(as_jpeg(image) for image in images(3)), b"no picture"]
+    with pytest.raises(OSError, match="cannot identify"):
+        teacher.encode_images(files, threads=2, batch_size=2)
+    with pytest.raises(InputError, match="not a readable image"):
+        replace(teacher, pixels=DevicePixels(teacher.preprocess, CPU)).encode_images(files, threads=2, batch_size=2)
+
+
+# --- preprocessing on the device
+
+
+def crop(height: int, width: int, seed: int = 0) -> Image.Image:
+    """Photo-like: smooth light and a little noise."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (max(2, height // 9), max(2, width // 9), 3), dtype=np.uint8))
+    fine = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)) + rng.normal(0, 8, (height, width, 3))
+    return Image.fromarray(np.clip(fine, 0, 255).astype(np.uint8))
+
+
+SQUARES = [(336, 336), (224, 224), (2, 2), (17, 17), (300, 300), (64, 64), (65, 65)]
+OBLONGS = [(90, 160), (160, 90), (301, 400), (1, 40), (223, 225), (3, 100)]
+
+
+def levels(preprocess: Any, pictures: list[Image.Image]) -> Tensor:
+    """By how many 8-bit levels each value of the batch differs from the model's own preprocessing."""
+    ours, theirs = DevicePixels(preprocess, CPU), torch.stack([preprocess(picture) for picture in pictures])
+    difference = ours.batch([ours.prepare(picture) for picture in pictures]) - theirs
+    return (difference * torch.tensor(preprocess.transforms[-1].std).view(3, 1, 1) * 255).abs()
+
+
+@pytest.mark.parametrize("mode", ["shortest", "squash", "longest"])
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("size", [224, 48, (40, 72)])
+def test_pixels_on_the_device_are_those_of_open_clip(mode: str, interpolation: str, size: Any) -> None:
+    preprocess = image_transform(size, False, resize_mode=mode, interpolation=interpolation)
+    assert DevicePixels.serves(preprocess)
+    squares, oblongs = (
+        levels(preprocess, [crop(*sides, seed) for seed, sides in enumerate(group)]) for group in (SQUARES, OBLONGS)
+    )
+    assert max(squares.max(), oblongs.max()) < 2.001
+    if mode != "squash" or size != (40, 72):  # Pillow 13 may take the columns first where the proportions change
+        # Sums that end in a half go either way; the bilinear filter has many.
+        assert (squares > 0.01).float().mean() < (1e-3 if interpolation == "bicubic" else 2e-2)
+
+
+def test_large_pictures_are_resized_where_they_are_read() -> None:
+    preprocess = image_transform(32, False)
+    device = DevicePixels(preprocess, CPU)
+    assert device.prepare(crop(LARGEST + 1, 40)).shape == (32, 32, 3)
+    assert device.prepare(crop(LARGEST, 40)).shape == (LARGEST, 40, 3)
+    assert levels(preprocess, [crop(900, 1600), crop(40, 40)]).max() < 1.001
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda steps: [*steps[:-1], lambda x: x],
+        lambda steps: [steps[0], steps[0], *steps[1:]],
+        lambda steps: steps[:1] + steps[2:],  # not cropped: its pictures differ in size
+        lambda steps: [Resize(32, steps[0].interpolation.NEAREST), *steps[1:]],
+        lambda steps: [Resize(32, steps[0].interpolation, max_size=64), *steps[1:]],
+    ],
+)
+def test_other_steps_are_left_to_the_models_own_preprocessing(change: Callable[[list[Any]], list[Any]]) -> None:
+    known = image_transform(32, False)
+    assert DevicePixels.serves(known)
+    assert not DevicePixels.serves(Compose(change(known.transforms)))
+    assert not DevicePixels.serves(image_transform(32, False, resize_mode="longest", fill_color=128))
+    assert not DevicePixels.serves(lambda picture: picture)
+    assert isinstance(pixels_for(known, CPU), OwnPixels)
+
+
+def test_embeddings_by_way_of_the_device_are_the_same(repository: Path) -> None:
+    teacher = load_teacher(str(repository / "resources" / "models" / "tiny_clip"), device="cpu")
+    pictures = [as_jpeg(crop(*sides, seed)) for seed, sides in enumerate([*SQUARES, *OBLONGS, (600, 700)])]
+    by_device = replace(teacher, pixels=DevicePixels(teacher.preprocess, CPU)).encode_images(pictures, 2, 5)
+    own = teacher.encode_images(pictures, 2, 5)
+    assert (own[:, None] * own).sum(-1).min() < 0.9  # else anything would do
+    assert (by_device * own).sum(1).min() > 0.9999
+
+
+def test_a_batch_takes_few_kernels_and_none_that_the_cpu_waits_for() -> None:
+    device = DevicePixels(image_transform(32, False), CPU)
+    counts = []
+    for n in (2, 50):
+        with Operators() as operators:
+            device.batch([np.zeros((8 + i, 9 + i, 3), np.uint8) for i in range(n)])
+        counts.append(len(operators.names))
+        assert not WAITING & set(operators.names)
+    assert counts[0] == counts[1] < 100
+
+
+def test_all_of_it_happens_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On stand-ins for CUDA tensors, which know shape and device only and refuse to mix devices."""
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
+    monkeypatch.setattr(DevicePixels, "_padded", lambda self, pictures: torch.empty(len(pictures), 40, 50, 3).byte())
+    with FakeTensorMode():
+        device = DevicePixels(image_transform(32, False), torch.device("cuda"))
+        pixels = device.batch([np.zeros((40, 30 + i, 3), np.uint8) for i in range(20)])
+    assert (pixels.shape, pixels.device.type) == ((20, 3, 32, 32), "cuda")
+
+
 def triplets(path: Path, labels: list[str]) -> Path:
     rows = []
     for i, (label, image) in enumerate(zip(labels, images(len(labels)), strict=True)):
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG")
         row = dict.fromkeys(TRIPLETS.names)
-        rows.append({**row, "triplet_id": str(i), "label": label, "box": [0.0] * 4, "image": buffer.getvalue()})
+        rows.append({**row, "triplet_id": str(i), "label": label, "box": [0.0] * 4, "image": as_jpeg(image)})
     write_table(path, rows, TRIPLETS, {"kind": "triplets", "source_kind": "built-in world"})
     return path
 

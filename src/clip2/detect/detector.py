@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -44,29 +44,21 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
     return dtype
 
 
-def to_device(image: Tensor, device: torch.device) -> Tensor:
-    """Upload without waiting where the image is in pinned memory."""
-    return image.to(device, non_blocking=True)
-
-
-def to_host(*tensors: Tensor) -> Callable[[], list[NDArray[Any]]]:
-    """Start copying to the CPU; the function returned waits for this copy, not for work queued after it."""
-    # A non-blocking copy from the GPU lands in pinned memory, which the event guards.
-    copies = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
-    event = None
-    if any(tensor.is_cuda for tensor in tensors):
-        event = torch.cuda.Event()
-        event.record()
-
-    def wait() -> list[NDArray[Any]]:
-        if event is not None:
-            event.synchronize()
-        return [copy.numpy() for copy in copies]
-
-    return wait
-
-
 def corners(boxes: Tensor) -> Tensor:
     """(..., 4) centre x, centre y, width, height → (..., 4) xyxy."""
     centre, half = boxes[..., :2], boxes[..., 2:] / 2
     return torch.cat([centre - half, centre + half], -1)
+
+
+def found_in_pixels(
+    extents: NDArray[np.float32], boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.int64]
+) -> list[Found]:
+    """What was found in each image of a batch.
+
+    The last product is the CPU's, because an upload of the sizes would make it wait for the GPU.
+
+    Args:
+        extents: (B, 4) pixels that a coordinate of 1 stands for.
+        boxes: (B, N, 4) xyxy in those units.
+    """
+    return [Found(*found) for found in zip(boxes * extents[:, None], scores, labels)]

@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clip2.detect.detector import Found, corners, to_device, to_host
+from clip2.detect.detector import Found, corners, found_in_pixels
 from clip2.detect.vocabulary import Vocabulary
 from clip2.errors import InputError
+from clip2.overlap import to_device, to_host
 
 PROMPT = "{}"
 
@@ -107,7 +109,6 @@ class GroundingDetector:
     def __call__(self, images: Sequence[Tensor]) -> Callable[[], list[Found]]:
         on_device = [to_device(image, self.device) for image in images]
         inputs = self._pixels(on_device, device=self.device, return_tensors="pt")
-        sizes = torch.tensor([[i.shape[2], i.shape[1]] * 2 for i in images], dtype=torch.float32, device=self.device)
         parts = []
         for number, chunk in enumerate(self._chunks):
             tokens = self._tokens(number, len(images))
@@ -115,11 +116,10 @@ class GroundingDetector:
                 output = self._network(pixel_values=inputs.pixel_values, pixel_mask=inputs.pixel_mask, input_ids=tokens)
             scores = output.logits[..., : tokens.shape[1]].float().sigmoid()
             phrase = (scores @ chunk.spans).argmax(-1)
-            parts.append(
-                (corners(output.pred_boxes.float()) * sizes[:, None], scores.amax(-1), chunk.name_of_phrase[phrase])
-            )
+            parts.append((corners(output.pred_boxes.float()), scores.amax(-1), chunk.name_of_phrase[phrase]))
         wait = to_host(*(torch.cat(column, 1) for column in zip(*parts)))
-        return lambda: [Found(*found) for found in zip(*wait())]
+        extents = np.array([[i.shape[2], i.shape[1]] * 2 for i in images], np.float32)
+        return lambda: found_in_pixels(extents, *wait())
 
 
 def _bare(module: nn.Module) -> nn.Module:

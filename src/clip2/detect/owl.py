@@ -4,12 +4,15 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from clip2.detect.detector import Found, corners, to_host
+from clip2.detect.detector import Found, corners, found_in_pixels
 from clip2.detect.pixels import owl_pixels
 from clip2.detect.vocabulary import Vocabulary
+from clip2.overlap import to_host
 
 log = logging.getLogger(__name__)
 PROMPT = "a photo of a {}"
@@ -65,15 +68,14 @@ class OwlDetector:
         logits, _ = self._network.class_predictor(patches, self._queries.expand(len(images), -1, -1))
         best, phrase = logits.max(-1)
         boxes = corners(self._network.box_predictor(patches, features))
-        wait = to_host(boxes * self._extent(images), best.sigmoid(), self._name_of_phrase[phrase])
-        return lambda: [Found(*parts) for parts in zip(*wait())]
+        wait = to_host(boxes, best.sigmoid(), self._name_of_phrase[phrase])
+        extents = self._extents(images)
+        return lambda: found_in_pixels(extents, *wait())
 
-    def _extent(self, images: Sequence[Tensor]) -> Tensor:
-        """(B, 1, 4) pixels that a box coordinate of 1 stands for."""
-        sizes = torch.tensor([[image.shape[2], image.shape[1]] for image in images], dtype=torch.float32)
-        if self._square:
-            sizes = sizes.amax(1, keepdim=True).expand(-1, 2)
-        return sizes.repeat(1, 2)[:, None].to(self.device, non_blocking=True)
+    def _extents(self, images: Sequence[Tensor]) -> NDArray[np.float32]:
+        """(B, 4) pixels that a box coordinate of 1 stands for."""
+        sizes = np.array([[image.shape[2], image.shape[1]] * 2 for image in images], np.float32)
+        return np.maximum(sizes, sizes[:, [1, 0, 3, 2]]) if self._square else sizes
 
 
 def _to_float32(_module: Any, _inputs: Any, output: Any) -> Any:

@@ -1,8 +1,7 @@
 """Frames → what the detector proposes, in order, with a bounded number of images in memory."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,29 +10,12 @@ import torch
 from torch import Tensor
 
 from clip2.detect.detector import Detector, Found
+from clip2.overlap import ahead, batches, one_behind
 from clip2.scans.images import ImageError, read_frame_image
 from clip2.store.bad_frames import BadFrames
 
 Frame = dict[str, Any]
-Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def ahead(
-    items: Iterable[Item], function: Callable[[Item], Result], threads: int, depth: int
-) -> Iterator[tuple[Item, Future[Result]]]:
-    """Items in order, each with the future of ``function(item)``; at most ``depth`` are started ahead of time."""
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
-    pool = ThreadPoolExecutor(max(1, threads))
-    try:
-        for item in items:
-            waiting.append((item, pool.submit(function, item)))
-            if len(waiting) > depth:
-                yield waiting.popleft()
-        while waiting:
-            yield waiting.popleft()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def load_image(frame: Frame, data_root: Path, pin: bool = False) -> Tensor:
@@ -69,13 +51,15 @@ def detect_on_gpu(
 ) -> Iterator[tuple[Frame, Found]]:
     """While a batch is computed, the next one is decoded in threads and the one before is written by the caller."""
     images = ahead(frames, lambda frame: load_image(frame, data_root, pin=True), threads, 2 * batch_size + threads)
-    running: tuple[list[Frame], Callable[[], list[Found]]] | None = None
-    for batch in _batches(_good(images, bad), batch_size):
-        before, running = running, ([frame for frame, _ in batch], detector([image for _, image in batch]))
-        if before:
-            yield from zip(before[0], before[1]())
-    if running:
-        yield from zip(running[0], running[1]())
+    for found in one_behind(_start(detector, batch) for batch in batches(_good(images, bad), batch_size)):
+        yield from found
+
+
+def _start(detector: Detector, batch: list[tuple[Frame, Tensor]]) -> Callable[[], list[tuple[Frame, Found]]]:
+    """Start on a batch; the function returned waits for it. It does not hold on to the images."""
+    frames = [frame for frame, _ in batch]
+    wait = detector([image for _, image in batch])
+    return lambda: list(zip(frames, wait()))
 
 
 def _good(stream: Iterable[tuple[Frame, Future[Result]]], bad: BadFrames) -> Iterator[tuple[Frame, Result]]:
@@ -87,17 +71,6 @@ def _good(stream: Iterable[tuple[Frame, Future[Result]]], bad: BadFrames) -> Ite
             bad.add(frame["frame_id"], error.reason, str(error))
         else:
             yield frame, result
-
-
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    batch: list[Item] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 @contextmanager

@@ -1,13 +1,11 @@
 """Vectors of objects and proposals: of their points by a pretrained model, of their pictures by its teacher."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from clip2.pretrain.model import Clip2Model, load
 from clip2.teach.teacher import Teacher, load_teacher
@@ -26,8 +24,7 @@ def picture_features(teacher: Teacher, rows: Sequence[dict[str, Any]], threads: 
     """(n, D) unit vectors of the rows' ``image`` (JPEG bytes); NaN where there is none."""
     features = np.full((len(rows), teacher.dim), np.nan, np.float32)
     seen = [i for i, row in enumerate(rows) if row["image"] is not None]
-    pictures = (Image.open(io.BytesIO(rows[i]["image"])).convert("RGB") for i in seen)
-    features[seen] = teacher.encode_images(pictures, threads).cpu().numpy()
+    features[seen] = teacher.encode_images((rows[i]["image"] for i in seen), threads).numpy()
     return features
 
 

@@ -54,7 +54,7 @@ def depth_profiles(
     n_inside = sum(map(len, inside))
     owner = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
     weight[:n_inside] = _place_weight(view.uv[positions[:n_inside]], boxes[owner[:n_inside]], centre_weight)
-    bins = np.searchsorted(edges, view.depth[positions], "right") - 1
+    bins = (np.searchsorted(edges, view.depth, "right") - 1)[positions]  # a point lies in many strips
     counts = np.zeros((4, n_boxes, n_bins + 1))
     counts[:, :, 1:] = np.bincount(owner * n_bins + bins, weight, 4 * n_boxes * n_bins).reshape(4, n_boxes, n_bins)
     sums = counts.cumsum(2)

@@ -85,6 +85,7 @@ class _Scene:
     def __init__(self, view: View, p: DepthParameters) -> None:
         width, height = view.image_size
         self._view, self._p, self._xyz = view, p, view.in_camera()
+        self._by_depth = np.argsort(self._xyz[:, 2], kind="stable")
         self._density = len(view.index) / (width * height)  # points per pixel
         self._finest = np.sqrt(max(_POINTS_PER_CELL / self._density, width * height / _MOST_CELLS))
         coarse = max(self._finest, np.sqrt(width * height / _PLANE_CELLS))
@@ -93,7 +94,7 @@ class _Scene:
         self._levels: dict[int, _Level] = {}
 
     def _patches(self, cell: float) -> Patches:
-        return make_patches(self._view.uv, self._xyz, self._view.image_size, cell)
+        return make_patches(self._view.uv, self._xyz, self._by_depth, self._view.image_size, cell)
 
     def _level(self, side: float) -> _Level:
         """The coarsest lattice with at least _CELLS_ACROSS cells in ``side`` pixels, else the finest."""

@@ -1,15 +1,13 @@
 """Stage `embed`: every triplet's image crop and every label, through the frozen teacher, as float16."""
 
-import io
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
-from PIL import Image
 
+from clip2.console import progress
 from clip2.store.atomic import atomic_path
 from clip2.store.provenance import provenance
 from clip2.store.tables import iterate_rows, read_header, read_table
@@ -30,7 +28,8 @@ def run(triplets: Path, out: Path, settings: TeachSettings, device: str = "auto"
     index = {label: i for i, label in enumerate(table)}
     teacher = load_teacher(settings.model, settings.pretrained, device)
     text = teacher.encode_labels(table, settings.templates)
-    image = teacher.encode_images(_images(triplets), threads, settings.batch_size)
+    pictures = (row["image"] for row in iterate_rows(triplets, ["image"]))
+    image = teacher.encode_images(progress(pictures, "crops", len(labels)), threads, settings.batch_size)
     header = {
         "kind": "embeddings",
         "teacher": teacher.spec,
@@ -42,13 +41,8 @@ def run(triplets: Path, out: Path, settings: TeachSettings, device: str = "auto"
         ),
     }
     with atomic_path(out) as temporary, h5py.File(temporary, "w") as file:
-        file["image"] = image.cpu().numpy().astype(np.float16)
+        file["image"] = image.numpy().astype(np.float16)
         file["text"] = text.cpu().numpy().astype(np.float16)
         file["label_index"] = np.array([index[label] for label in labels], np.int32)
         file.attrs["clip2"] = json.dumps(header, allow_nan=False)
     log.info("%d crops and %d labels embedded by %s", len(labels), len(table), teacher.model)
-
-
-def _images(triplets: Path) -> Iterator[Image.Image]:
-    for row in iterate_rows(triplets, ["image"]):
-        yield Image.open(io.BytesIO(row["image"])).convert("RGB")

@@ -1,32 +1,35 @@
 """The frozen vision-language model: any open_clip model by name, hub id or folder."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import torch
-from PIL import Image
 from torch import Tensor
 
 from clip2.device import resolve_device
 from clip2.errors import InputError
+from clip2.overlap import ahead, batches, one_behind, to_host
+from clip2.teach.pixels import Picture, Pixels, pixels_for
 
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A frozen CLIP. Features are float32 unit vectors on ``device``; towers run in half precision on a GPU."""
+    """A frozen CLIP. Features are float32 unit vectors; towers run in half precision on a GPU.
+
+    ``preprocess`` is the model's own, for one picture; ``pixels`` does the same to batches.
+    """
 
     model: str
     pretrained: str | None
     network: Any = field(repr=False)
     tokenizer: Any = field(repr=False)
     preprocess: Any = field(repr=False)
+    pixels: Pixels = field(repr=False)
     device: torch.device
     dim: int
     image_size: int
@@ -43,7 +46,7 @@ class Teacher:
 
     @torch.inference_mode()
     def encode_text(self, prompts: Sequence[str], batch_size: int = 256) -> Tensor:
-        """Prompts → (T, D)."""
+        """Prompts → (T, D) on ``device``."""
         parts = [torch.empty(0, self.dim, device=self.device)]
         for start in range(0, len(prompts), batch_size):
             tokens = self.tokenizer(list(prompts[start : start + batch_size])).to(self.device)
@@ -51,7 +54,7 @@ class Teacher:
         return torch.cat(parts)
 
     def encode_labels(self, labels: Sequence[str], templates: Sequence[str] = DEFAULT_TEMPLATES) -> Tensor:
-        """Labels → (L, D): the mean over the templates' unit vectors, normalised again (CLIP's prompt ensembling)."""
+        """Labels → (L, D) on ``device``: the templates' mean unit vector, normalised (CLIP's prompt ensembling)."""
         if not labels:
             return torch.empty(0, self.dim, device=self.device)
         per_prompt = self.encode_text([template.format(label) for label in labels for template in templates])
@@ -59,27 +62,27 @@ class Teacher:
 
     @torch.inference_mode()
     def encode_pixels(self, pixels: Tensor, batch_size: int = 256) -> Tensor:
-        """Pixels (n, 3, S, S), already as the network takes them, → (n, D)."""
+        """Pixels (n, 3, S, S), already as the network takes them, → (n, D) on ``device``."""
         parts = [torch.empty(0, self.dim, device=self.device)]
         for batch in pixels.split(batch_size):
             batch = batch.to(self.device, self._dtype, non_blocking=True)
             parts.append(self.network.encode_image(batch, normalize=True).float())
         return torch.cat(parts)
 
-    def encode_images(self, images: Iterable[Image.Image], threads: int = 1, batch_size: int = 256) -> Tensor:
-        """RGB images of any size, preprocessed as the model prescribes, → (n, D). Holds one batch at a time."""
-        parts = [torch.empty(0, self.dim, device=self.device)]
-        with ThreadPoolExecutor(max(1, threads)) as pool:
-            for batch in _batched(images, batch_size):
-                pixels = torch.stack(list(pool.map(self.preprocess, batch)))
-                parts.append(self.encode_pixels(pixels, batch_size))
+    def encode_images(self, images: Iterable[Picture], threads: int = 1, batch_size: int = 256) -> Tensor:
+        """RGB pictures of any size, or the content of image files, → (n, D) on the CPU.
+
+        Args:
+            images: read one by one, as they are needed; about three batches are in memory at a time.
+            threads: for decoding and what else of the preprocessing the CPU does, while the network runs.
+        """
+        prepared = (future.result() for _, future in ahead(images, self.pixels.prepare, threads, batch_size))
+        started = (
+            to_host(self.encode_pixels(self.pixels.batch(batch), batch_size)) for batch in batches(prepared, batch_size)
+        )
+        parts = [torch.empty(0, self.dim)]
+        parts += [torch.from_numpy(features) for (features,) in one_behind(started)]
         return torch.cat(parts)
-
-
-def _batched(items: Iterable[Image.Image], size: int) -> Iterator[list[Image.Image]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
 
 
 def load_teacher(model: str, pretrained: str | None = None, device: str = "auto") -> Teacher:
@@ -123,6 +126,7 @@ def load_teacher(model: str, pretrained: str | None = None, device: str = "auto"
         network=network,
         tokenizer=tokenizer,
         preprocess=preprocess,
+        pixels=pixels_for(preprocess, where),
         device=where,
         dim=dim,
         image_size=size[0] if isinstance(size, tuple) else size,

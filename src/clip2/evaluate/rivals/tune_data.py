@@ -1,6 +1,5 @@
 """What a baseline is tuned on: crops, the teacher's vectors of their pictures, and their labels."""
 
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from clip2.errors import InputError
@@ -86,7 +84,7 @@ def load_tune_data(
     names = sorted(set(words))
     index = {name: i for i, name in enumerate(names)}
     if embeddings is None:
-        images = teacher.encode_images(_pictures(triplets, chosen), threads).cpu()
+        images = teacher.encode_images(_pictures(triplets, chosen), threads)
     else:
         parts = [read_embeddings(path).image[rows] for path, rows in zip(embeddings, chosen, strict=True)]
         images = torch.from_numpy(np.concatenate(parts).astype(np.float32))
@@ -140,12 +138,12 @@ def _crops(path: Path, points: Path, rows: NDArray[np.int64]) -> Iterator[NDArra
             first = stop
 
 
-def _pictures(triplets: TripletShards, chosen: list[NDArray[np.int64]]) -> Iterator[Image.Image]:
+def _pictures(triplets: TripletShards, chosen: list[NDArray[np.int64]]) -> Iterator[bytes]:
     for (path, _), rows in zip(triplets, chosen, strict=True):
         wanted = set(rows.tolist())
         for number, row in enumerate(iterate_rows(path, ["image"])):
             if number in wanted:
-                yield Image.open(io.BytesIO(row["image"])).convert("RGB")
+                yield row["image"]
 
 
 def describe(data: TuneData) -> dict[str, Any]:
