@@ -7,17 +7,9 @@ import pytest
 import torch
 
 from clip2.pretrain.augment import augment, drop_points, keep_points, move_points
-from clip2.pretrain.encoder import (
-    EncoderConfig,
-    Level,
-    PointEncoder,
-    ball_query,
-    centre_and_scale,
-    describe_size,
-    farthest_points,
-    gather_points,
-)
+from clip2.pretrain.encoder import EncoderConfig, Level, PointEncoder, centre_and_scale, describe_size
 from clip2.pretrain.loss import ContrastiveLoss, info_nce
+from clip2.pretrain.neighbours import ball_query, farthest_points, gather_points
 from clip2.pretrain.sampling import sample_rows
 from clip2.pretrain.settings import PretrainSettings
 
@@ -78,20 +70,6 @@ def test_losses_gradients_are_finite_when_no_text_can_be_trusted() -> None:
     assert losses.text.item() == 0
     assert torch.isfinite(points.grad).all()
     assert losses.image.item() > 0
-
-
-def test_gathering_two_halves_is_the_whole_batch() -> None:
-    torch.manual_seed(1)
-    criterion = ContrastiveLoss(0.3, 0.7, 0.07, 100.0)
-    whole = (unit(8, 6), unit(8, 6), unit(8, 6), torch.arange(8) % 3, torch.ones(8), torch.arange(8))
-    other_half = {tuple(t[:4].flatten().tolist()): t[4:] for t in whole}
-
-    def gather(t: torch.Tensor) -> torch.Tensor:
-        return torch.cat([t, other_half[tuple(t.flatten().tolist())]])
-
-    # Labels and items differ in their halves, so that the look-up above is unambiguous.
-    expected = criterion(*whole).total
-    assert criterion(*(t[:4] for t in whole), gather=gather).total.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_temperature_is_clamped() -> None:

@@ -1,6 +1,7 @@
 """The stage from shards to a model folder, and the model's interface, on synthetic boxes, balls and poles."""
 
 import json
+import math
 from pathlib import Path
 
 import h5py
@@ -9,25 +10,26 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from shape_triplets import DIM, SHAPES, TEMPLATES, surface, write_shard
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 import clip2
 from clip2.errors import InputError
 from clip2.pretrain import train as train_module
 from clip2.pretrain.checkpoint import save_checkpoint
 from clip2.pretrain.data import TrainingSet
+from clip2.pretrain.encoder import PointEncoder
+from clip2.pretrain.loss import ContrastiveLoss
 from clip2.pretrain.model import Clip2Model, encode_crops
 from clip2.pretrain.pack import build_pack
+from clip2.pretrain.presets import encoder_config
 from clip2.pretrain.settings import PretrainSettings
 from clip2.pretrain.stage import Shard, run
-from clip2.store.ragged import RaggedReader, ragged_writer
-from clip2.store.schemas import TRIPLETS
-from clip2.store.tables import write_table
+from clip2.pretrain.train_log import TrainLog
+from clip2.store.ragged import RaggedReader
 from clip2.teach.teacher import load_teacher
 
-DIM = 16
-SHAPES = ("box", "ball", "pole")
 SPEC = {"pretrained": None, "dim": DIM}
-TEMPLATES = ["a photo of a {}.", "a {}"]
 TEACHER = {
     "embed_dim": DIM,
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
@@ -44,44 +46,6 @@ QUICK = PretrainSettings(
     balance=0.5,
     seed=3,
 )
-
-
-def surface(shape: str, rng: np.random.Generator) -> np.ndarray:
-    """5 to 80 points of a box, a ball or a pole, somewhere."""
-    direction = rng.normal(size=(rng.integers(5, 80), 3))
-    if shape == "box":
-        points = direction / np.abs(direction).max(1, keepdims=True) * [2.0, 0.9, 0.8]
-    elif shape == "ball":
-        points = direction / np.linalg.norm(direction, axis=1, keepdims=True) * 0.6
-    else:
-        points = direction * [0.04, 0.04, 1.0]
-    return np.column_stack([points + rng.uniform(-40, 40, 3), rng.uniform(0, 1, len(points))]).astype(np.float32)
-
-
-def directions(n: int) -> np.ndarray:
-    """n orthogonal unit vectors in D dimensions, the same ones always."""
-    return np.linalg.qr(np.random.default_rng(9).normal(size=(DIM, DIM)))[0][:n].astype(np.float32)
-
-
-def write_shard(folder: Path, name: str, labels: list[str], table: list[str], teacher: dict[str, object]) -> Shard:
-    """One shard whose image embeddings are noisy copies of the text of the true shape."""
-    rng = np.random.default_rng(len(labels))
-    shard = Shard(folder / f"{name}.parquet", folder / f"{name}.h5", folder / f"{name}.embeddings.h5")
-    row = dict.fromkeys(TRIPLETS.names)
-    with ragged_writer(shard.points) as writer:
-        crops = [surface(label, rng) for label in labels]
-        for crop in crops:
-            writer.append(crop)
-    rows = [{**row, "label": x, "score": 0.1 + 0.8 * rng.random(), "n_points": len(c)} for x, c in zip(labels, crops)]
-    write_table(shard.triplets, rows, TRIPLETS, {"source_kind": "built-in world", "axes": {"up": "z"}})
-    vectors = directions(len(SHAPES))[[SHAPES.index(label) for label in labels]]
-    image = vectors + rng.normal(0, 0.05, (len(labels), DIM))
-    with h5py.File(shard.embeddings, "w") as file:
-        file["image"] = (image / np.linalg.norm(image, axis=1, keepdims=True)).astype(np.float16)
-        file["text"] = directions(len(SHAPES))[[SHAPES.index(label) for label in table]].astype(np.float16)
-        file["label_index"] = np.array([table.index(label) for label in labels], np.int32)
-        file.attrs["clip2"] = json.dumps({"teacher": teacher, "labels": table, "templates": TEMPLATES})
-    return shard
 
 
 @pytest.fixture(scope="module")
@@ -280,6 +244,47 @@ def test_a_checkpoint_of_another_run_is_not_taken_up(
     assert "cannot be read" in caplog.text
     a, b = (load_file(tmp_path / name / "model.safetensors") for name in "ab")
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_step_reads_nothing_back(shards: list[Shard], tmp_path: Path) -> None:
+    """On tensors without values, as in any step that a GPU is not waited for."""
+    data = open_pack(shards, tmp_path)
+    items = torch.arange(32)
+    with FakeTensorMode() as without_values:
+        for name in ("offsets", "label", "trusted", "text", "points", "image"):
+            setattr(data, name, without_values.from_tensor(getattr(data, name)))
+        items = without_values.from_tensor(items)
+        encoder, average = (PointEncoder(encoder_config(QUICK, DIM)) for _ in range(2))
+        criterion = ContrastiveLoss(0.5, 0.5, 0.07, 100.0)
+        optimiser = torch.optim.AdamW([*encoder.parameters(), *criterion.parameters()], fused=True)  # as on a GPU
+        parts = train_module.Parts(encoder, criterion, average, optimiser)
+        for step in range(2):
+            values = train_module.train_step(parts, data, items, step, 1e-3, QUICK)
+            train_module.update_average(average, encoder, 0.9)
+        assert values.shape == (5,)
+        with pytest.raises(DataDependentOutputException):
+            values[0].item()
+
+
+def test_the_log_is_written_in_blocks(tmp_path: Path) -> None:
+    path, cpu = tmp_path / "log", torch.device("cpu")
+    with TrainLog(path, cpu, 32, 4) as log:
+        for step in range(6):
+            log.add(step, 0, 0.1, torch.tensor([step, 2.0, 3.0, 4.0, 5.0]))
+            assert len(path.read_text().splitlines()) == (4 if step >= 3 else 0)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [line["loss"] for line in lines] == list(range(6))
+    assert [line["temperature_image"] for line in lines] == [0.2] * 6
+    seconds = [line["seconds"] for line in lines]
+    assert seconds == sorted(seconds)
+
+
+def test_a_loss_that_is_not_finite_is_found_in_its_block(tmp_path: Path) -> None:
+    with TrainLog(tmp_path / "log", torch.device("cpu"), 32, 2) as log:
+        log.add(0, 0, 0.1, torch.ones(5))
+        with pytest.raises(InputError, match="loss is nan at step 1; try a lower"):
+            log.add(1, 0, 0.1, torch.full((5,), math.nan))
+    assert len((tmp_path / "log").read_text().splitlines()) == 2
 
 
 # ---- the model

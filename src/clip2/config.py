@@ -92,6 +92,9 @@ class Config(Settings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: the GPU where there is one, and the scheduler is asked for one; cpu: neither"
     )
+    pretrain_gpus: int = Field(
+        1, ge=1, description="GPUs of one machine that a pretrain job asks for and trains on, unless `device` is cpu"
+    )
     experiment: ExperimentConfig = ExperimentConfig()
     benchmarks: dict[Name, BenchmarkConfig]
     sources: dict[Name, Source]

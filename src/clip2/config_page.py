@@ -59,7 +59,5 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if isinstance(value, tuple):
         value = list(value)
-    text = (
-        {None: "null", True: "true", False: "false"}.get(value, value) if not isinstance(value, dict | list) else value
-    )
+    text = {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else value
     return f"`{text}`"

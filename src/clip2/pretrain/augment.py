@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from clip2.pretrain.encoder import gather_points, valid_mask
+from clip2.pretrain.neighbours import gather_points, valid_mask
 from clip2.pretrain.settings import PretrainSettings
 
 KEEP_AT_LEAST = 3
@@ -16,10 +16,13 @@ KEEP_AT_LEAST = 3
 
 def keep_points(points: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
     """Drop the points where ``keep`` (B, N) is False: the kept ones come first, in order, then repeats of them."""
+    b, n = keep.shape
     count = keep.sum(1)
-    order = keep.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
-    place = torch.arange(keep.shape[1], device=keep.device)[None] % count[:, None]
-    return gather_points(points, order.gather(1, place)), count
+    place = torch.arange(n, device=keep.device)[None]
+    # Each kept point writes its place into the slot of its rank, all others theirs into one slot more; no sorting.
+    order = torch.zeros(b, n + 1, dtype=torch.long, device=keep.device)
+    order.scatter_(1, torch.where(keep, keep.cumsum(1) - 1, n), place.expand(b, n))
+    return gather_points(points, order.gather(1, place % count[:, None])), count
 
 
 def drop_points(

@@ -49,16 +49,16 @@ class TrainingSet:
         """(n,) which triplets an epoch draws, in order: a function of its arguments alone.
 
         ``balance`` 0 gives each triplet once. Above, they are drawn with replacement with probability proportional to
-        (frequency of the label)^-balance.
+        (frequency of the label)^-balance. On the CPU, once an epoch: on a GPU, sums of the same numbers may differ.
         """
-        generator = torch.Generator(self.device).manual_seed(step_seed(seed, epoch, 0))
+        generator = torch.Generator().manual_seed(step_seed(seed, epoch, 0))
         if balance == 0:
-            return torch.randperm(len(self), generator=generator, device=self.device)
-        frequency = torch.bincount(self.label).double()
+            return torch.randperm(len(self), generator=generator).to(self.device)
+        label = self.label.cpu()
         # By inverse transform and not torch.multinomial, which takes no more than 2^24 categories.
-        cumulative = frequency[self.label].pow(-balance).cumsum(0)
-        drawn = torch.rand(len(self), generator=generator, device=self.device, dtype=torch.float64) * cumulative[-1]
-        return torch.searchsorted(cumulative, drawn).clamp(max=len(self) - 1)
+        cumulative = torch.bincount(label).double()[label].pow(-balance).cumsum(0)
+        drawn = torch.rand(len(self), generator=generator, dtype=torch.float64) * cumulative[-1]
+        return torch.searchsorted(cumulative, drawn).clamp(max=len(self) - 1).to(self.device)
 
     def batch(self, items: Tensor, n_points: int, generator: torch.Generator | None) -> Batch:
         """The triplets ``items`` (B,), with ``n_points`` points each."""

@@ -8,7 +8,7 @@ filling, nor on where in space the crop lies. With farthest-point centroids it d
 
 What differs from the paper's PointNet++, and why:
 
-* Neighbours are the K nearest inside the radius, by ``cdist`` and ``topk``: dense, and the same on every device.
+* Neighbours are the K nearest inside the radius, the same on every device.
 * The first linear layer of a level runs on the N points and not on the M·K grouped ones. It is the same function, since
   W [f_j, (x_j - c_i) / r] = W [f_j, x_j / r] - W_x c_i / r, at a small part of the cost.
 * Coordinates are divided by the crop's largest norm, which throws its metric size away; a car and a toy car look alike.
@@ -21,6 +21,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from clip2.pretrain.neighbours import (
+    ball_query,
+    farthest_points,
+    gather_points,
+    group_max,
+    strided_points,
+    valid_mask,
+)
 
 SIZE_FEATURES = 4
 
@@ -56,19 +65,6 @@ class EncoderConfig:
         return cls(**{**value, "levels": levels, "global_widths": tuple(value["global_widths"])})
 
 
-def valid_mask(count: Tensor, n: int) -> Tensor:
-    """(B,) counts -> (B, n) True for the first ``count`` entries of a row."""
-    return torch.arange(n, device=count.device) < count[:, None]
-
-
-def gather_points(values: Tensor, index: Tensor) -> Tensor:
-    """(B, N, C) values at (B, ...) indices -> (B, ..., C)."""
-    b = len(values)
-    rows = torch.arange(b, device=values.device).view(b, *[1] * (index.dim() - 1))
-    flat = (rows * values.shape[1] + index).reshape(-1)
-    return values.reshape(-1, values.shape[2]).index_select(0, flat).view(*index.shape, values.shape[2])
-
-
 def centre_and_scale(points: Tensor) -> tuple[Tensor, Tensor]:
     """Crops -> (B, N, 3) inside the unit sphere around the middle of their bounding box, and the (B,) radius in metres.
 
@@ -94,39 +90,6 @@ def describe_size(unit: Tensor, radius: Tensor, count: Tensor) -> Tensor:
     axes = torch.stack([unit[..., 2], x * cos + y * sin, y * cos - x * sin], 2)
     extent = (axes.amax(1) - axes.amin(1)) * radius[:, None]
     return torch.cat([extent, radius[:, None]], 1).clamp(min=0.02).log()
-
-
-def strided_points(count: Tensor, m: int) -> Tensor:
-    """(B, m) indices evenly spread over each row's distinct points; with fewer than m, all of them and repeats."""
-    j = torch.arange(m, device=count.device)[None]
-    many = ((2 * j + 1) * count[:, None]) // (2 * m)
-    return torch.where(count[:, None] >= m, many, j % count[:, None])
-
-
-def farthest_points(xyz: Tensor, count: Tensor, m: int) -> Tensor:
-    """(B, m) indices of farthest point sampling, started at the point farthest from the origin.
-
-    Each next point is the one whose nearest chosen point is farthest. Distinct points come first, by construction.
-    """
-    distance = torch.full(xyz.shape[:2], torch.inf, device=xyz.device).masked_fill(
-        ~valid_mask(count, xyz.shape[1]), -1.0
-    )
-    chosen = xyz.square().sum(2).masked_fill(distance < 0, -1.0).argmax(1)
-    index = torch.empty(len(xyz), m, dtype=torch.long, device=xyz.device)
-    for i in range(m):
-        index[:, i] = chosen
-        new = (xyz - gather_points(xyz, chosen[:, None])).square().sum(2)
-        distance = torch.minimum(distance, new)
-        chosen = distance.argmax(1)
-    return index
-
-
-def ball_query(centre: Tensor, xyz: Tensor, count: Tensor, k: int, radius: float) -> Tensor:
-    """(B, M, K) indices of the K nearest distinct points within ``radius``; missing ones repeat the nearest."""
-    distance = torch.cdist(centre, xyz, compute_mode="donot_use_mm_for_euclid_dist")
-    distance = distance.masked_fill(~valid_mask(count, xyz.shape[1])[:, None], torch.inf)
-    near, index = distance.topk(min(k, xyz.shape[1]), dim=2, largest=False)
-    return torch.where(near <= radius, index, index[..., :1])
 
 
 class SetAbstraction(nn.Module):
@@ -155,8 +118,7 @@ class SetAbstraction(nn.Module):
         with torch.autocast(xyz.device.type, enabled=False):
             at_points, at_centres = self.offsets(xyz / level.radius), self.offsets(centre / level.radius)
         pointwise = self.features(features) + at_points
-        hidden = F.relu(gather_points(pointwise, group) - at_centres[:, :, None])
-        pooled = self.grouped(hidden).max(2).values
+        pooled = group_max(pointwise, at_centres, group, self.grouped.weight, self.grouped.bias)
         pooled = F.relu(self.norm(pooled.flatten(0, 1)).view_as(pooled))
         return centre, pooled, count.clamp(max=level.centroids)
 
@@ -192,11 +154,13 @@ class PointEncoder(nn.Module):
         features = xyz
         for level in self.levels:
             xyz, features, count = level(xyz, self._with_size(features, size), count)
-        whole = self.whole(self._with_size(torch.cat([features, xyz], 2), size)).max(1).values
+        features = torch.cat([features, xyz.to(features.dtype)], 2)
+        whole = self.whole(self._with_size(features, size)).max(1).values
         return F.normalize(self.head(whole).float(), dim=1)
 
     @staticmethod
     def _with_size(features: Tensor, size: Tensor | None) -> Tensor:
         if size is None:
             return features
-        return torch.cat([features, size[:, None].expand(-1, features.shape[1], -1)], 2)
+        # In the features' precision, which under autocast is the next layer's.
+        return torch.cat([features, size[:, None].to(features.dtype).expand(-1, features.shape[1], -1)], 2)

@@ -4,7 +4,6 @@ The exact form of CLIP²'s losses is not known to us; this one is ours.
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -44,11 +43,6 @@ def info_nce(queries: Tensor, keys: Tensor, scale: Tensor, excluded: Tensor, wei
     return (weights * rows).sum() / (2 * weights.sum()).clamp(min=1e-6)
 
 
-def identity(x: Tensor) -> Tensor:
-    """The ``gather`` of one process: its batch is the whole batch."""
-    return x
-
-
 class ContrastiveLoss(nn.Module):
     """α · text-point + β · image-point; holds the two temperatures as learnable logarithms of their inverses."""
 
@@ -71,19 +65,15 @@ class ContrastiveLoss(nn.Module):
         labels: Tensor,
         text_weights: Tensor,
         items: Tensor,
-        gather: Callable[[Tensor], Tensor] = identity,
     ) -> Losses:
-        """Losses of a batch.
+        """Losses of a batch: the whole one, of all processes.
 
         Args:
             points, images, texts: (B, D) unit vectors.
             labels: (B,) which text; items with the same text are not each other's negatives in the text term.
             text_weights: (B,) 0 for an item whose text is not to be trusted: it stays out of the text term.
             items: (B,) which triplet; one that was drawn twice is not its own negative in the image term.
-            gather: from this process's tensor to that of all processes, with gradients; called once on each argument.
         """
-        points, images, texts = gather(points), gather(images), gather(texts)
-        labels, text_weights, items = gather(labels), gather(text_weights), gather(items)
         scale_text, scale_image = self.scales()
         text = info_nce(points, texts, scale_text, labels[:, None] == labels[None], text_weights)
         image = info_nce(points, images, scale_image, items[:, None] == items[None], torch.ones_like(text_weights))

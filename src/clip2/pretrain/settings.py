@@ -32,7 +32,7 @@ class PretrainSettings(Settings):
     )
 
     epochs: int = Field(50, ge=1, description="passes over the triplets (as many draws as there are triplets)")
-    batch_size: int = Field(1024, ge=2, description="triplets a step")
+    batch_size: int = Field(1024, ge=2, description="triplets a step, of all processes together")
     lr: float = Field(1e-3, gt=0, description="peak learning rate")
     weight_decay: float = Field(0.05, ge=0, description="AdamW's weight decay, on matrices only")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps in which the learning rate rises")

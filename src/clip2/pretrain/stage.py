@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from clip2.device import resolve_device
 from clip2.errors import InputError
 from clip2.pretrain.data import TrainingSet
+from clip2.pretrain.distributed import join, local_processes
 from clip2.pretrain.modelfiles import write_model
 from clip2.pretrain.pack import Shard, build_pack
 from clip2.pretrain.settings import PretrainSettings
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 __all__ = ["Shard", "run"]
 
 PACKAGES = ("torch",)
+PACK = "pack"
 # Settings that change nothing about the outcome.
 OPERATIONAL = {"checkpoint_seconds"}
 
@@ -38,26 +39,31 @@ def run(
 ) -> None:
     """Pretrain on the shards, and write a model folder that :func:`clip2.load` opens.
 
+    Under ``torchrun``, its processes train one model together; the main one reads the shards and writes all files.
+
     Args:
         shards: training shards only.
         out_dir: gets model.safetensors, config.json, README.md and train_log.jsonl, at the end.
         device: "auto", "cpu", "cuda", "cuda:1" …
-        threads: CPU threads.
+        threads: CPU threads, shared by the processes on this machine.
         checkpoint_dir: packed data, checkpoints and log of the run under way; removed after success. A run that was
             stopped goes on from here, when settings and inputs are the same. Default: a hidden folder beside out_dir.
     """
     if not shards:
         raise InputError("no training shards given; name at least one triplets file and its embeddings")
-    torch.set_num_threads(max(1, threads))
-    where = resolve_device(device)
     folder = checkpoint_dir or out_dir.with_name(f".{out_dir.name}.checkpoint")
-    made_from = _provenance(shards, settings)
-    digest = _digest(made_from)
-    data = TrainingSet(_packed(shards, folder / "pack", settings, digest), where)
-    encoder, logit_scale = train(data, settings, folder, digest)
-    write_model(out_dir, encoder, logit_scale, settings, data.header, made_from, folder / LOG_NAME)
-    shutil.rmtree(folder)
-    log.info("%s written", out_dir)
+    with join(device) as (processes, where):
+        torch.set_num_threads(max(1, threads // local_processes()))
+        if processes.main:
+            made_from = _provenance(shards, settings)
+            _pack(shards, folder / PACK, settings, _digest(made_from))
+        digest = processes.tell("digest", _digest(made_from) if processes.main else "")
+        data = TrainingSet(folder / PACK, where)
+        encoder, logit_scale = train(data, settings, folder, digest, processes)
+        if processes.main:
+            write_model(out_dir, encoder, logit_scale, settings, data.header, made_from, folder / LOG_NAME)
+            shutil.rmtree(folder)
+            log.info("%s written", out_dir)
 
 
 def _provenance(shards: list[Shard], settings: PretrainSettings) -> dict[str, Any]:
@@ -77,11 +83,10 @@ def _digest(made_from: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def _packed(shards: list[Shard], folder: Path, settings: PretrainSettings, digest: str) -> Path:
-    """The packed folder: the one there where it is of this run, else a new one."""
+def _pack(shards: list[Shard], folder: Path, settings: PretrainSettings, digest: str) -> None:
+    """Make the packed folder, unless the one of this run is there."""
     done = folder / "digest.json"
     if not done.is_file() or read_json(done) != digest:
         shutil.rmtree(folder, ignore_errors=True)
         build_pack(shards, folder, settings)
         write_json(done, digest)
-    return folder

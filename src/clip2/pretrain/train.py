@@ -1,10 +1,11 @@
 """The training loop."""
 
 import copy
-import json
 import logging
 import math
 import time
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,90 +17,129 @@ from clip2.errors import InputError
 from clip2.pretrain.augment import augment
 from clip2.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from clip2.pretrain.data import TrainingSet, step_seed
+from clip2.pretrain.distributed import ALONE, Processes
 from clip2.pretrain.encoder import PointEncoder
 from clip2.pretrain.loss import ContrastiveLoss
 from clip2.pretrain.precision import mixed_precision
 from clip2.pretrain.presets import encoder_config
 from clip2.pretrain.settings import PretrainSettings
+from clip2.pretrain.train_log import TrainLog
 
 log = logging.getLogger(__name__)
 
 LOG_NAME = "train_log.jsonl"
 CHECKPOINT_NAME = "checkpoint.pt"
+LOG_BLOCK = 20
+"""Steps whose losses are read from a GPU together."""
 
 
-def train(data: TrainingSet, settings: PretrainSettings, folder: Path, digest: str) -> tuple[PointEncoder, float]:
+def train(
+    data: TrainingSet, settings: PretrainSettings, folder: Path, digest: str, processes: Processes = ALONE
+) -> tuple[PointEncoder, float]:
     """Train on ``data``; returns the encoder with averaged weights, and 1 / temperature of the text term.
+
+    Nothing in a step makes the host wait for the GPU; the losses are read later (:class:`TrainLog`).
 
     Args:
         data: where it lies is where the training runs.
         folder: takes checkpoints and the log, and is where a stopped run is taken up again. A run that was stopped
             ends, on a CPU, with the same numbers as one that was not: all randomness is a function of (seed, step).
         digest: of settings and inputs; a checkpoint with another one is not used.
+        processes: those that train together; each gets the same encoder.
     """
     device = data.device
-    torch.manual_seed(settings.seed)
-    encoder = PointEncoder(encoder_config(settings, data.text.shape[1])).to(device)
-    criterion = ContrastiveLoss(
-        settings.text_weight, settings.image_weight, settings.temperature, settings.max_scale
-    ).to(device)
-    average = copy.deepcopy(encoder)
-    optimiser = make_optimiser(encoder, criterion, settings)
-
     batch_size = min(settings.batch_size, len(data))
+    if batch_size < processes.size:
+        raise InputError(
+            f"setting batch_size: {batch_size} triplets a step for {processes.size} processes; start fewer"
+        )
+    parts = make_parts(settings, data.text.shape[1], device)
     steps_per_epoch = len(data) // batch_size
     total = settings.epochs * steps_per_epoch
-    parts: dict[str, Any] = {"encoder": encoder, "criterion": criterion, "average": average, "optimiser": optimiser}
-    first = _resume(parts, folder, digest, device)
+    first = _resume(parts, folder, digest, device, processes)
+    processes.share_batch_norm(parts.encoder)
 
     last_saved = started = time.monotonic()
     order: Tensor | None = None
-    with (folder / LOG_NAME).open("a", encoding="utf-8", buffering=1) as log_file:
-        for step in progress(range(first, total), "steps", total, done=first):
-            tick = time.monotonic()
+    block = LOG_BLOCK if device.type == "cuda" else 1
+    with TrainLog(folder / LOG_NAME, device, batch_size, block) if processes.main else nullcontext() as train_log:
+        steps = range(first, total)
+        for step in progress(steps, "steps", total, done=first) if processes.main else steps:
             epoch, position = divmod(step, steps_per_epoch)
             if order is None or position == 0:
                 order = data.order(epoch, settings.balance, settings.seed)
-            generator = torch.Generator(device).manual_seed(step_seed(settings.seed, step, 1))
             items = order[position * batch_size : (position + 1) * batch_size]
-            batch = data.batch(items, settings.n_points, generator)
-            points, count = augment(batch.points, batch.count, settings, generator)
-
             lr = learning_rate(step, total, settings)
-            for group in optimiser.param_groups:
-                group["lr"] = lr
-            with mixed_precision(device):
-                features = encoder(points, count)
-            losses = criterion(features, batch.images, batch.texts, batch.labels, batch.text_weights, batch.items)
-            optimiser.zero_grad(set_to_none=True)
-            losses.total.backward()
-            optimiser.step()
-            update_average(average, encoder, min(settings.ema_decay, (1 + step) / (10 + step)))
-
-            text_scale, image_scale = (scale.item() for scale in criterion.scales())
-            total_loss, text_loss, image_loss = torch.stack(losses).tolist()
-            now = time.monotonic()
-            record = {
-                "step": step,
-                "epoch": epoch,
-                "loss": total_loss,
-                "loss_text": text_loss,
-                "loss_image": image_loss,
-                "lr": lr,
-                "temperature_text": 1 / text_scale,
-                "temperature_image": 1 / image_scale,
-                "samples_per_s": round(batch_size / max(now - tick, 1e-9), 1),
-                "seconds": round(now - started, 3),
-            }
-            log_file.write(json.dumps(record) + "\n")
-            if not math.isfinite(total_loss):
-                raise InputError(f"setting lr={settings.lr}: the loss is {total_loss} at step {step}; try a lower one")
-            if now - last_saved >= settings.checkpoint_seconds and step + 1 < total:
-                state = {name: part.state_dict() for name, part in parts.items()}
-                save_checkpoint(folder / CHECKPOINT_NAME, digest, {"step": step + 1, **state})
+            values = train_step(parts, data, items, step, lr, settings, processes)
+            update_average(parts.average, parts.encoder, min(settings.ema_decay, (1 + step) / (10 + step)))
+            if train_log is None:
+                continue
+            train_log.add(step, epoch, lr, values)
+            if time.monotonic() - last_saved >= settings.checkpoint_seconds and step + 1 < total:
+                train_log.flush()
+                save_checkpoint(folder / CHECKPOINT_NAME, digest, {"step": step + 1, **parts.state()})
                 last_saved = time.monotonic()
     log.info("%d steps of %d triplets in %.0f s", total - first, batch_size, time.monotonic() - started)
-    return average.eval(), criterion.scales()[0].item()
+    return parts.average.eval(), parts.criterion.scales()[0].item()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What changes in training; ``average`` is the encoder with averaged weights."""
+
+    encoder: PointEncoder
+    criterion: ContrastiveLoss
+    average: PointEncoder
+    optimiser: torch.optim.Optimizer
+
+    def state(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in vars(self).items()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        for name, part in vars(self).items():
+            part.load_state_dict(state[name])
+
+
+def make_parts(settings: PretrainSettings, dim: int, device: torch.device) -> Parts:
+    """All parts at their start, which is a function of the settings alone."""
+    torch.manual_seed(settings.seed)
+    encoder = PointEncoder(encoder_config(settings, dim)).to(device)
+    criterion = ContrastiveLoss(settings.text_weight, settings.image_weight, settings.temperature, settings.max_scale)
+    criterion = criterion.to(device)
+    return Parts(encoder, criterion, copy.deepcopy(encoder), make_optimiser(encoder, criterion, settings))
+
+
+def train_step(
+    parts: Parts,
+    data: TrainingSet,
+    items: Tensor,
+    step: int,
+    lr: float,
+    settings: PretrainSettings,
+    processes: Processes = ALONE,
+) -> Tensor:
+    """One step on the batch of the triplets ``items``.
+
+    Each process draws and augments the whole batch, so that it is the same one however many they are, and encodes its
+    own rows of it.
+
+    Returns: (5,) on the device: loss, its text and image term, and, after the step, the two 1 / temperature.
+    """
+    generator = torch.Generator(data.device).manual_seed(step_seed(settings.seed, step, 1))
+    batch = data.batch(items, settings.n_points, generator)
+    points, count = augment(batch.points, batch.count, settings, generator)
+    own = processes.rows(len(items))
+    with mixed_precision(data.device):
+        features = parts.encoder(points[own], count[own])
+    features = processes.gather(features, len(items))
+    losses = parts.criterion(features, batch.images, batch.texts, batch.labels, batch.text_weights, batch.items)
+    parts.optimiser.zero_grad(set_to_none=True)
+    losses.total.backward()
+    processes.average_gradients(p for group in parts.optimiser.param_groups for p in group["params"])
+    for group in parts.optimiser.param_groups:
+        group["lr"] = lr
+    parts.optimiser.step()
+    return torch.stack([*losses, *parts.criterion.scales()]).detach()
 
 
 def make_optimiser(
@@ -111,7 +151,7 @@ def make_optimiser(
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.lr)
+    return torch.optim.AdamW(groups, lr=settings.lr, fused=next(encoder.parameters()).is_cuda)
 
 
 def learning_rate(step: int, total: int, settings: PretrainSettings) -> float:
@@ -125,23 +165,27 @@ def learning_rate(step: int, total: int, settings: PretrainSettings) -> float:
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Exponential moving average of parameters and running statistics; counters are copied."""
-    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(value, 1 - decay)
-        else:
+    pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
+    means, values = zip(*[pair for pair in pairs if pair[0].is_floating_point()], strict=True)
+    torch._foreach_lerp_(means, values, 1 - decay)
+    for mean, value in pairs:
+        if not mean.is_floating_point():
             mean.copy_(value)
 
 
-def _resume(parts: dict[str, Any], folder: Path, digest: str, device: torch.device) -> int:
+def _resume(parts: Parts, folder: Path, digest: str, device: torch.device, processes: Processes) -> int:
     """Load the checkpoint, if there is one, into ``parts``; cut the log to its step; return the step to go on with."""
     state = load_checkpoint(folder / CHECKPOINT_NAME, digest, device)
-    step = 0
+    step = 0 if state is None else int(state["step"])
+    main_step = int(processes.tell("first step", str(step)))
+    if step != main_step:
+        raise InputError(f"{folder / CHECKPOINT_NAME}: process {processes.rank} reads step {step} and the main one "
+                         f"{main_step}; all need one shared folder (--checkpoints)")  # fmt: skip
     if state is not None:
-        step = int(state["step"])
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
+        parts.load(state)
         log.info("taken up again at step %d", step)
-    path = folder / LOG_NAME
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[:step] if path.exists() else []
-    path.write_text("".join(lines), encoding="utf-8")
+    if processes.main:
+        path = folder / LOG_NAME
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[:step] if path.exists() else []
+        path.write_text("".join(lines), encoding="utf-8")
     return step

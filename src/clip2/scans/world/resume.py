@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from clip2.closure import source_closure
 from clip2.console import progress
