@@ -1,9 +1,10 @@
 # make demo: environment, then the main job on the built-in world.   make test: environment, then all checks.
+# make bench: ours and the usual way, measured side by side (docs/performance.md).
 PYTHON ?= python3.11
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test lint unit environment clean
+.PHONY: demo test lint unit bench environment clean
 
 demo: environment
 	snakemake --cores $(CORES)
@@ -22,6 +23,9 @@ lint: environment
 
 unit: environment
 	pytest -n $(CORES) --dist loadfile
+
+bench: environment
+	python -m benchmarks
 
 environment: .venv/ready
 

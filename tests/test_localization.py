@@ -20,6 +20,7 @@ import clip2.scans.nuscenes.annotations as nuscenes_annotations
 import clip2.scans.nuscenes.frames as nuscenes_frames
 import clip2.scans.world.streets.nuscenes_stage as world
 from clip2.errors import InputError
+from clip2.evaluate.localization import nuscenes_detection
 from clip2.evaluate.localization.box_fit import fit_box
 from clip2.evaluate.localization.box_iou import iou_3d, plan_overlap, suppress
 from clip2.evaluate.localization.detection_ap import Boxes, distance_score, overlap_scores
@@ -351,7 +352,9 @@ def test_proposals_of_all_frames_of_a_scene_are_merged(model_dir: Path, tmp_path
             chosen.model_copy(update={"classes": ("bed",)}))  # fmt: skip
 
 
-def test_the_devkit_agrees_on_the_built_in_world(model_dir: Path, tmp_path: Path) -> None:
+def test_the_devkit_agrees_on_the_built_in_world(
+    model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Proposals that are the annotated boxes: nuScenes' own evaluation finds them all, and says what we say."""
     raw, shard = tmp_path / "raw", "val-000of001.parquet"
     world.run(raw, WorldSettings(train_scenes=1, val_scenes=1, key_frames=2, image_width=64))
@@ -392,6 +395,9 @@ def test_the_devkit_agrees_on_the_built_in_world(model_dir: Path, tmp_path: Path
     assert detector.nuscenes.mean_ap > 2 * chance.nuscenes.mean_ap
     assert detector.nuscenes.tp_errors["trans_err"] < 1.0
     assert result.class_agnostic.ar25 > 0.75
+    monkeypatch.setattr(nuscenes_detection, "PART", 10)  # and in parts it says the same as at once
+    run([frames], [annotations], [triplets], raw, model_dir, tmp_path / "parts.json", chosen, "cpu")
+    assert read_localization(tmp_path / "parts.json").methods == result.methods
 
 
 def test_when_the_devkit_cannot_evaluate() -> None:

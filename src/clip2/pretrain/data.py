@@ -14,6 +14,8 @@ from torch import Tensor
 from clip2.pretrain.sampling import sample_rows
 from clip2.store.atomic import read_json
 
+BLOCK_ROWS = 1 << 20
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -82,6 +84,12 @@ def step_seed(seed: int, step: int, stream: int) -> int:
 
 
 def _open_half(path: Path, width: int, device: torch.device) -> Tensor:
-    size = path.stat().st_size // 2
-    mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.float16).view(-1, width)
-    return mapped.to(device)
+    """A file of float16 rows: mapped for a CPU, else read to the device a block at a time, never whole on the host."""
+    n = path.stat().st_size // (2 * width)
+    if device.type == "cpu":
+        return torch.from_file(str(path), shared=False, size=n * width, dtype=torch.float16).view(n, width)
+    rows = torch.empty(n, width, dtype=torch.float16, device=device)
+    for start in range(0, n, BLOCK_ROWS):
+        block = np.fromfile(path, np.float16, BLOCK_ROWS * width, offset=2 * start * width).reshape(-1, width)
+        rows[start : start + len(block)] = torch.from_numpy(block)
+    return rows

@@ -120,25 +120,19 @@ def read_proposals(
     group: list[str] = []
     labels: list[str] = []
     scores: list[float] = []
-    boxes = [np.empty((0, 7))]
-    points = [np.empty((0, model.dim), np.float32)]
-    pictures = [np.empty((0, model.dim), np.float32)]
+    # Filled and not joined: at the end, parts and whole would be there twice.
+    boxes = np.empty((total, 7))
+    points = np.empty((total, model.dim), np.float32)
+    pictures = np.empty((total, model.dim), np.float32) if teacher is not None else None
     aligned = settings.box_fit == "axis-aligned"
     n_batches = -(-total // settings.batch_size)
     for batch in progress(batches(triplets, columns, settings.batch_size), "batches of proposals", n_batches):
+        here = slice(len(group), len(group) + len(batch.rows))
         group += [row["scene" if by_scene else "sample"] for row in batch.rows]
         labels += [row["label"] for row in batch.rows]
         scores += [row["score"] for row in batch.rows]
-        fitted = [fit_box(crop, aligned, settings.trim, settings.min_size_m) for crop in batch.crops]
-        boxes.append(np.reshape(fitted, (-1, 7)))
-        points.append(model.encode_points(batch.crops))
-        if teacher is not None:
-            pictures.append(picture_features(teacher, batch.rows, threads))
-    return Proposals(
-        group,
-        np.concatenate(boxes),
-        np.asarray(scores, np.float64),
-        labels,
-        np.concatenate(points),
-        np.concatenate(pictures) if teacher is not None else None,
-    )
+        boxes[here] = [fit_box(crop, aligned, settings.trim, settings.min_size_m) for crop in batch.crops]
+        points[here] = model.encode_points(batch.crops)
+        if teacher is not None and pictures is not None:
+            pictures[here] = picture_features(teacher, batch.rows, threads)
+    return Proposals(group, boxes, np.asarray(scores, np.float64), labels, points, pictures)

@@ -69,7 +69,7 @@ def run(
         found = detections(proposals, probabilities, settings)
         score = score_detections(proposals, found, truth, settings.classes, by_metres)
         if official is not None:
-            score.nuscenes = official.evaluate(official.submission(proposals, found, settings.classes))
+            score.nuscenes = official.evaluate(proposals, found, settings.classes)
         methods[method] = score
     result = LocalizationResult(
         dataset=header["dataset"],

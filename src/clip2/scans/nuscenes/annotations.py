@@ -2,22 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from nuscenes.eval.detection.utils import category_to_detection_name
-from nuscenes.nuscenes import NuScenes
 
 from clip2.geometry import invert, points_in_oriented_box
+from clip2.scans.nuscenes.boxes import Box, Boxes
+from clip2.scans.nuscenes.samples import Sample, samples_by_shard
 from clip2.scans.nuscenes.settings import NuscenesSettings
-from clip2.scans.nuscenes.tables import (
-    AXES,
-    LIDAR,
-    Record,
-    T_global_from_sensor,
-    open_nuscenes,
-    pose_matrix,
-    samples_by_shard,
-)
+from clip2.scans.nuscenes.tables import AXES, LIDAR, Matrix, Recordings, pose_matrix, read_scenes, table_folder
 from clip2.scans.shards import ROLES
 from clip2.scans.tables import source_facts, write_shard
 from clip2.store.provenance import provenance
@@ -38,47 +32,51 @@ TABLES = (
 
 def run(root: Path, out: Path, source: str, settings: NuscenesSettings) -> None:
     """Write ``out/{shard}.parquet`` for every shard of both roles, boxes in the frame of the sample's LiDAR points."""
-    nusc = open_nuscenes(root, settings.version)
+    folder = table_folder(root, settings.version)
+    scenes = read_scenes(folder)
+    shards = {role: samples_by_shard(folder, scenes, settings, role) for role in ROLES}
+    # A sample can be of both roles.
+    tokens = list(dict.fromkeys(s.token for of_role in shards.values() for shard in of_role.values() for s in shard))
+    recordings, boxes = Recordings(folder, tokens, (LIDAR,)), Boxes(folder, tokens)
     made_by = provenance(
         "annotations",
         settings.model_dump(mode="json"),
-        {name: root / settings.version / f"{name}.json" for name in TABLES},
+        {name: folder / f"{name}.json" for name in TABLES},
         ("nuscenes-devkit", "pyquaternion"),
     )
     facts = source_facts(source, root, "nuscenes", "lidar", AXES)
-    for role in ROLES:
+    for role, of_role in shards.items():
         split = {"split": getattr(settings, role)}
-        for shard, samples in samples_by_shard(nusc, settings, role).items():
-            recorded = [sample for sample in samples if LIDAR in sample["data"]]
-            rows = (row for sample in recorded for row in _annotations(nusc, sample))
+        for shard, samples in of_role.items():
+            recorded = [sample for sample in samples if LIDAR in recordings.of_sample(sample.token)]
+            rows = (row for sample in recorded for row in _annotations(recordings, boxes, sample))
             write_shard(
                 out / f"{shard}.parquet", "annotations", rows, facts | split, made_by, {"samples": len(samples)}
             )
 
 
-def _annotations(nusc: NuScenes, sample: Record) -> Iterator[Record]:
+def _annotations(recordings: Recordings, boxes: Boxes, sample: Sample) -> Iterator[dict[str, Any]]:
     """One row a box of a sample (store.schemas.ANNOTATIONS)."""
-    lidar = nusc.get("sample_data", sample["data"][LIDAR])
-    T_points_from_global = invert(T_global_from_sensor(nusc, lidar))
-    ego_position = np.array(nusc.get("ego_pose", lidar["ego_pose_token"])["translation"])
-    scene = nusc.get("scene", sample["scene_token"])["name"]
-    boxes = [nusc.get("sample_annotation", token) for token in sample["anns"]]
-    racks = [(pose_matrix(box), _size_lwh(box)) for box in boxes if box["category_name"] == BICYCLE_RACK]
-    for box in boxes:
-        centre = np.array([box["translation"]])
+    lidar = recordings.of_sample(sample.token)[LIDAR]
+    T_points_from_global = invert(recordings.T_global_from_sensor(lidar))
+    ego_position = recordings.ego_position(lidar)
+    own = list(boxes.of_sample(sample.token))
+    racks = [(_T_global_from_box(box), _size_lwh(box)) for box in own if box.instance.category == BICYCLE_RACK]
+    for box in own:
+        centre = np.array([box.translation])
         yield {
-            "annotation_id": box["token"],
-            "scene": scene,
-            "sample": sample["token"],
-            "instance": box["instance_token"],
-            "category": box["category_name"],
-            "class_name": category_to_detection_name(box["category_name"]),
-            "fine_name": nusc.get("instance", box["instance_token"]).get("fine_name"),
-            "T_points_from_box": (T_points_from_global @ pose_matrix(box)).ravel().tolist(),
+            "annotation_id": box.token,
+            "scene": sample.scene,
+            "sample": sample.token,
+            "instance": box.instance.token,
+            "category": box.instance.category,
+            "class_name": category_to_detection_name(box.instance.category),
+            "fine_name": box.instance.fine_name,
+            "T_points_from_box": (T_points_from_global @ _T_global_from_box(box)).ravel().tolist(),
             "size_lwh": _size_lwh(box),
-            "num_lidar_pts": box["num_lidar_pts"],
-            "num_radar_pts": box["num_radar_pts"],
-            "visibility": _visibility(nusc, box),
+            "num_lidar_pts": box.num_lidar_pts,
+            "num_radar_pts": box.num_radar_pts,
+            "visibility": box.visibility,
             # As eval.common.loaders.add_center_dist: horizontal distance from the ego frame's origin.
             "ego_distance_m": float(np.hypot(*(centre[0] - ego_position)[:2])),
             # As eval.common.loaders.filter_eval_boxes: the centre lies in a rack's box.
@@ -86,11 +84,10 @@ def _annotations(nusc: NuScenes, sample: Record) -> Iterator[Record]:
         }
 
 
-def _size_lwh(box: Record) -> list[float]:
-    width, length, height = box["size"]
+def _T_global_from_box(box: Box) -> Matrix:
+    return pose_matrix(box.rotation, box.translation)
+
+
+def _size_lwh(box: Box) -> list[float]:
+    width, length, height = box.size_wlh
     return [length, width, height]
-
-
-def _visibility(nusc: NuScenes, box: Record) -> str | None:
-    token = box["visibility_token"]
-    return nusc.get("visibility", token)["level"] if token else None

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from clip2.scans.marker import source_kind
-from clip2.scans.nuscenes.frames import CAMERAS
+from clip2.scans.nuscenes.samples import samples_by_shard
 from clip2.scans.nuscenes.settings import NuscenesSettings
-from clip2.scans.nuscenes.tables import LIDAR, open_nuscenes, samples_by_shard
+from clip2.scans.nuscenes.tables import CAMERAS, LIDAR, Recordings, read_scenes, table_folder
 from clip2.scans.shards import ROLES
 from clip2.scans.survey import Survey, count_files
 
@@ -16,23 +16,26 @@ def survey(root: Path, settings: NuscenesSettings) -> Survey:
     Raises:
         InputError: no tables, or a split that names nothing.
     """
-    nusc = open_nuscenes(root, settings.version)
+    folder = table_folder(root, settings.version)
+    scenes = read_scenes(folder)
+    chosen = {
+        role: [sample for shard in samples_by_shard(folder, scenes, settings, role).values() for sample in shard]
+        for role in ROLES
+    }
+    tokens = (sample.token for samples in chosen.values() for sample in samples)
+    recordings = Recordings(folder, tokens, (*CAMERAS, LIDAR))
     clouds: dict[str, None] = {}
     images: dict[str, None] = {}
-    used: dict[str, int] = {}
-    scenes: dict[str, set[str]] = {}
-    for role in ROLES:
-        samples = [sample for shard in samples_by_shard(nusc, settings, role).values() for sample in shard]
-        scenes[role] = {sample["scene_token"] for sample in samples}
-        used[role] = 0
+    used = dict.fromkeys(ROLES, 0)
+    for role, samples in chosen.items():
         for sample in samples:
-            files = {channel: nusc.get("sample_data", token)["filename"] for channel, token in sample["data"].items()}
-            if LIDAR in files:
-                clouds[files[LIDAR]] = None
-                seen = [files[camera] for camera in CAMERAS if camera in files]
+            recorded = recordings.of_sample(sample.token)
+            if LIDAR in recorded:
+                clouds[recorded[LIDAR].path] = None
+                seen = [recorded[camera].path for camera in CAMERAS if camera in recorded]
                 images.update(dict.fromkeys(seen))
                 used[role] += len(seen)
-    shared = scenes["train"] & scenes["val"]
+    shared = set.intersection(*({sample.scene for sample in samples} for samples in chosen.values()))
     remarks = [f"train and val share {len(shared)} scenes: figures say nothing about unseen ones"] if shared else []
     items = [
         count_files("key-frame clouds", [root / path for path in clouds]),

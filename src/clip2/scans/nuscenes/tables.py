@@ -1,97 +1,159 @@
-"""Opening a nuScenes data set, and which of its samples a split means."""
+"""What ingest and annotations need of a nuScenes data set's tables, read row by row and kept small.
 
-from collections.abc import Iterator
+The devkit loads all tables as dictionaries, several gigabytes at the size of trainval. It is the reference in tests.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from nuscenes.nuscenes import NuScenes
-from nuscenes.utils.splits import create_splits_scenes
 from pyquaternion import Quaternion
 
 from clip2.errors import InputError
 from clip2.geometry import rigid
-from clip2.scans.nuscenes.settings import SPLIT_HELP, NuscenesSettings
-from clip2.scans.shards import shard_names, shard_of
+from clip2.scans.nuscenes.rows import rows
 
 LIDAR = "LIDAR_TOP"
+CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
 AXES = {"points": f"{LIDAR}: x right, y forward, z up", "up": "z"}
 
-Record = dict[str, Any]
+Matrix = NDArray[np.float64]
 
 
-def open_nuscenes(root: Path, version: str) -> NuScenes:
-    """The devkit's object, with errors that say what to do."""
+class Sensor(NamedTuple):
+    """A row of calibrated_sensor: a sensor as it was mounted for one scene."""
+
+    channel: str
+    T_ego_from_sensor: Matrix
+    intrinsics: list[list[float]]  # 3×3 pixels; empty for a LiDAR
+
+
+class Recording(NamedTuple):
+    """A row of sample_data: one image or sweep. ``previous`` is the token of the one before it, "" at the beginning."""
+
+    token: str
+    ego_pose: str
+    sensor: Sensor
+    timestamp_us: int
+    path: str
+    width: int
+    height: int
+    previous: str
+
+
+def table_folder(root: Path, version: str) -> Path:
+    """Folder of a version's tables.
+
+    Raises:
+        InputError: there is none.
+    """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give the nuScenes data root (`--config dataroot=/path/to/nuscenes`)")
     if not (root / version).is_dir():
         found = sorted(path.parent.name for path in root.glob("*/sample_data.json"))
         raise InputError(f"{root}: holds no version {version!r}; found: {', '.join(found) or 'none'}")
-    try:
-        return NuScenes(version=version, dataroot=str(root), verbose=False)
-    except FileNotFoundError as error:
-        raise InputError(f"{root / version}: table {Path(error.filename).name} is missing; unpack it again") from None
-    except ValueError as error:  # a JSON table cut short
-        raise InputError(f"{root / version}: a table is not readable ({error}); unpack it again") from None
+    return root / version
 
 
-def pose_matrix(record: Record) -> NDArray[np.float64]:
-    """4×4 transform of an ego_pose (global from ego) or calibrated_sensor (ego from sensor) record."""
-    return rigid(Quaternion(record["rotation"]).rotation_matrix, record["translation"])
+def read_scenes(folder: Path) -> dict[str, list[str]]:
+    """Scenes by name, in alphabetical order: the tokens of their samples in time order."""
+    following = dict(rows(folder / "sample.json", "token", "next"))
+    first = sorted(rows(folder / "scene.json", "name", "first_sample_token"))
+    return {name: list(_chain(token, following, folder)) for name, token in first}
 
 
-def T_global_from_sensor(nusc: NuScenes, sample_data: Record) -> NDArray[np.float64]:
-    """Sensor → ego → global, both at the time of this very recording."""
-    ego = pose_matrix(nusc.get("ego_pose", sample_data["ego_pose_token"]))
-    return ego @ pose_matrix(nusc.get("calibrated_sensor", sample_data["calibrated_sensor_token"]))
-
-
-def _scene_filter(nusc: NuScenes, split: str) -> tuple[set[str], set[str]]:
-    """Scene names and sample tokens that a split option names."""
-    official = create_splits_scenes()
-    scenes: set[str] = set()
-    samples: set[str] = set()
-    for part in split.split(","):
-        kind, _, name = part.strip().partition(":")
-        if kind == "scene" and name:
-            scenes.add(name)
-        elif kind == "sample" and name:
-            samples.add(name)
-        elif kind == "all":
-            scenes.update(scene["name"] for scene in nusc.scene)
-        elif kind in official:
-            scenes.update(official[kind])
-        else:
-            raise InputError(f"split {part.strip()!r} is unknown; it has to be {SPLIT_HELP}")
-    return scenes, samples
-
-
-def samples_by_shard(nusc: NuScenes, settings: NuscenesSettings, role: str) -> dict[str, list[Record]]:
-    """The samples of a role, scene by scene and in time order, dealt out to its shards (which may be empty).
-
-    Raises:
-        InputError: the split option is unknown or names nothing in this data set.
-    """
-    split = getattr(settings, role)
-    n_shards = settings.n_shards
-    scenes, tokens = _scene_filter(nusc, split)
-    shards: dict[str, list[Record]] = {name: [] for name in shard_names(role, n_shards[role])}
-    for scene in sorted(nusc.scene, key=lambda scene: str(scene["name"])):
-        chosen = [sample for sample in _in_time(nusc, scene) if scene["name"] in scenes or sample["token"] in tokens]
-        if chosen:
-            shards[shard_of(scene["name"], role, n_shards)] += chosen
-    if not any(shards.values()):
-        raise InputError(
-            f"{nusc.dataroot} ({nusc.version}): split {split!r} names no scene of it; "
-            f"it holds {len(nusc.scene)}, the first is {nusc.scene[0]['name'] if nusc.scene else '-'}"
-        )
-    return shards
-
-
-def _in_time(nusc: NuScenes, scene: Record) -> Iterator[Record]:
-    token = scene["first_sample_token"]
+def _chain(token: str, following: Mapping[str, str], folder: Path) -> Iterator[str]:
     while token:
-        sample = nusc.get("sample", token)
-        yield sample
-        token = sample["next"]
+        if token not in following:
+            raise InputError(f"{folder}: table sample.json lacks row {token}, which another names; unpack it again")
+        yield token
+        token = following[token]
+
+
+def pose_matrix(rotation: Sequence[float], translation: Sequence[float]) -> Matrix:
+    """4×4 transform of a quaternion w x y z and a translation in metres, as tables give poses and boxes."""
+    return rigid(Quaternion(rotation).rotation_matrix, translation)
+
+
+def read_sensors(folder: Path, channels: Iterable[str]) -> dict[str, Sensor]:
+    """Rows of calibrated_sensor by token, of some channels only."""
+    wanted = set(channels)
+    channel_of = dict(rows(folder / "sensor.json", "token", "channel"))
+    keys = ("token", "sensor_token", "rotation", "translation", "camera_intrinsic")
+    return {
+        token: Sensor(channel_of[sensor], pose_matrix(rotation, translation), intrinsics)
+        for token, sensor, rotation, translation, intrinsics in rows(folder / "calibrated_sensor.json", *keys)
+        if channel_of.get(sensor) in wanted
+    }
+
+
+class Recordings:
+    """Recordings of some samples, and of the LiDAR's sweeps between them. About 0.7 kB each."""
+
+    def __init__(
+        self, folder: Path, samples: Iterable[str], channels: Iterable[str], sweeps_of: Iterable[str] = ()
+    ) -> None:
+        """
+        Args:
+            folder: the version's tables.
+            samples: tokens of the samples whose key frames are wanted.
+            channels: sensors whose key frames are wanted.
+            sweeps_of: tokens of samples whose LiDAR sweeps are wanted too (all of a scene: sweeps reach back).
+
+        Raises:
+            InputError: a table is missing or broken.
+        """
+        self._folder = folder
+        self._key: dict[str, dict[str, Recording]] = {token: {} for token in samples}
+        self._sweeps: dict[str, Recording] = {}
+        sensors, moving = read_sensors(folder, channels), set(sweeps_of)
+        keys = ("is_key_frame", "sample_token", "calibrated_sensor_token", "token", "ego_pose_token", "timestamp",
+                "filename", "width", "height", "prev")  # fmt: skip
+        for is_key, sample, mount, token, pose, *others in rows(folder / "sample_data.json", *keys):
+            if (sensor := sensors.get(mount)) is None:
+                continue
+            # One string where both tokens are the same, as they are in nuScenes.
+            recording = Recording(token, token if pose == token else pose, sensor, *others)
+            if is_key and sample in self._key:
+                self._key[sample][sensor.channel] = recording
+            if sensor.channel == LIDAR and sample in moving:
+                self._sweeps[token] = recording
+
+    def of_sample(self, token: str) -> dict[str, Recording]:
+        """A sample's key frames by channel; without those that are missing."""
+        return self._key[token]
+
+    def before(self, sweep: Recording) -> Recording | None:
+        """The LiDAR sweep before another one; None at the beginning of a scene."""
+        if not sweep.previous:
+            return None
+        if sweep.previous not in self._sweeps:
+            raise InputError(f"{self._folder}: table sample_data.json lacks row {sweep.previous}, which row "
+                             f"{sweep.token} names; unpack it again")  # fmt: skip
+        return self._sweeps[sweep.previous]
+
+    @cached_property
+    def _poses(self) -> dict[str, Matrix]:
+        """Rows of ego_pose by token: (7,) quaternion w x y z and position, of the recordings that are kept."""
+        key_frames = (recording for own in self._key.values() for recording in own.values())
+        wanted: dict[str, Matrix | None] = {recording.ego_pose: None for recording in key_frames}
+        wanted.update((recording.ego_pose, None) for recording in self._sweeps.values())
+        for token, rotation, translation in rows(self._folder / "ego_pose.json", "token", "rotation", "translation"):
+            if token in wanted:
+                wanted[token] = np.array([*rotation, *translation])
+        for token, pose in wanted.items():
+            if pose is None:
+                raise InputError(f"{self._folder}: table ego_pose.json lacks row {token}; unpack it again")
+        return wanted  # type: ignore[return-value]  # none is None
+
+    def ego_position(self, recording: Recording) -> NDArray[np.float64]:
+        """(3,) position of the recording car in the global frame, metres."""
+        return self._poses[recording.ego_pose][4:]
+
+    def T_global_from_sensor(self, recording: Recording) -> Matrix:
+        """Sensor → ego → global, both at the time of this very recording."""
+        pose = self._poses[recording.ego_pose]
+        return pose_matrix(pose[:4].tolist(), pose[4:].tolist()) @ recording.sensor.T_ego_from_sensor
