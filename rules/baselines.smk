@@ -19,7 +19,7 @@ rule tune:
     threads: workers()
     resources:
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime="24h",
+        runtime=hours(24),
         gpu=gpus(),
     params:
         settings=tune_settings(None),
@@ -49,7 +49,7 @@ for name, pairs in PRETRAINED.items():
         threads: workers()
         resources:
             mem_mb=lambda wildcards, attempt: 16000 * attempt,
-            runtime="24h",
+            runtime=hours(24),
             gpu=gpus(),
         params:
             root=lambda wildcards, pairs=pairs: data_root(pairs),
@@ -80,7 +80,7 @@ rule ensemble:
     threads: workers()
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime="4h",
+        runtime=hours(4),
         gpu=gpus(),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,

@@ -9,7 +9,7 @@ from shlex import quote
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
-from clip2.closure import source_closure
+from clip2 import closure
 from clip2.config import PARTS, check_config
 from clip2.errors import InputError
 from clip2.scans.shards import ROLES, shard_names
@@ -132,13 +132,18 @@ def raw_index(source):
     """Files that say what a source's raw data is: a job that reads them runs again when they change."""
     settings = CONFIG.sources[source]
     if settings.world is not None:
-        return [f"results/{source}/raw/world.json"]
+        return [local(f"results/{source}/raw/world.json")]
     root = Path(data_root(source))
     if not root.is_dir():
         raise WorkflowError(
             f"{root}: no such folder; give the data root with `--config dataroot=/path/to/data`"
         )
-    return [str(path) for path in index_files(settings, root)]
+    return [local(str(path)) for path in index_files(settings, root)]
+
+
+def source_closure(module):
+    """Source files that a stage runs; like all that no rule makes, they stay here when results lie in a storage."""
+    return local(closure.source_closure(module))
 
 
 def section(*keys):
@@ -147,6 +152,11 @@ def section(*keys):
     for key in keys:
         value = (value or {}).get(key, {})
     return value or {}
+
+
+def file_of(*keys):
+    """A file that the configuration names; nothing where it names none."""
+    return local(section(*keys) or [])
 
 
 def settings_of(*keys):
@@ -189,10 +199,12 @@ def model_files(folder):
     """Files of a model folder; nothing for a hub id, which the settings pin by themselves."""
     if not os.path.isdir(folder):
         return []
-    return sorted(
-        str(path)
-        for path in Path(folder).iterdir()
-        if path.suffix in {".json", ".safetensors", ".txt"}
+    return local(
+        sorted(
+            str(path)
+            for path in Path(folder).iterdir()
+            if path.suffix in {".json", ".safetensors", ".txt"}
+        )
     )
 
 
@@ -206,7 +218,7 @@ TOWER = "results/towers/{sources}.{detector}.{lifter}.{teacher}/{tower}.safetens
 SHAPE_TOWER = "results/towers/{pairs}.{teacher}/{tower}.safetensors"
 BASELINES = {name: baseline for name, baseline in CONFIG.baselines.items() if baseline}
 CHECKPOINTS = [
-    baseline.checkpoint for baseline in BASELINES.values() if baseline.checkpoint
+    local(baseline.checkpoint) for baseline in BASELINES.values() if baseline.checkpoint
 ]
 TUNED = [
     name
@@ -244,6 +256,11 @@ def tune_settings(tower):
         return json.dumps({**kept, **own}, sort_keys=True)
 
     return settings
+
+
+def hours(first):
+    """A time limit in minutes: `first` hours, and as many more with each retry."""
+    return lambda wildcards, attempt: 60 * first * attempt
 
 
 def gpus():

@@ -6,12 +6,10 @@ rule detect:
         model=lambda wildcards: model_files(
             config["detectors"][wildcards.detector]["model"]
         ),
-        boxes=lambda wildcards: config["detectors"][wildcards.detector].get("boxes")
-        or [],
-        vocabulary=lambda wildcards: config["detectors"][wildcards.detector].get(
-            "vocabulary"
-        )
-        or [],
+        boxes=lambda wildcards: file_of("detectors", wildcards.detector, "boxes"),
+        vocabulary=lambda wildcards: file_of(
+            "detectors", wildcards.detector, "vocabulary"
+        ),
     output:
         "results/{source}/detections/{detector}/{shard}.parquet",
     log:
@@ -23,7 +21,7 @@ rule detect:
     threads: workers()
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime="4h",
+        runtime=hours(4),
         gpu=gpus(),
     params:
         root=lambda wildcards: data_root(wildcards.source),

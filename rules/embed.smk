@@ -17,7 +17,7 @@ rule embed:
     threads: workers()
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime="4h",
+        runtime=hours(4),
         gpu=gpus(),
     params:
         settings=lambda wildcards: settings_of("teachers", wildcards.teacher),

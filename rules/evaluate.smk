@@ -26,7 +26,7 @@ rule objects:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime="2h",
+        runtime=hours(2),
         gpu=0,
     params:
         root=lambda wildcards: data_root(wildcards.source),
@@ -55,7 +55,7 @@ rule scannet_objects:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime="4h",
+        runtime=hours(4),
         gpu=0,
     params:
         root=lambda wildcards: data_root(wildcards.source),
@@ -86,16 +86,17 @@ for source in sources_with("object_set"):
         threads: 1
         resources:
             mem_mb=lambda wildcards, attempt: 4000 * attempt,
-            runtime="1h",
+            runtime=hours(1),
             gpu=0,
         params:
             kind=CONFIG.sources[source].kind,
             source=source,
+            out=lambda wildcards, output: Path(output[0]).parent,
             root=lambda wildcards, source=source: data_root(source),
             settings=settings_of("sources", source, "settings"),
         shell:
             "python -m clip2 object-set {params.kind} --root {params.root:q} --source {params.source} "
-            "--out results/{params.source}/objects --settings {params.settings:q} > {log} 2>&1"
+            "--out {params.out} --settings {params.settings:q} > {log} 2>&1"
 
 
 rule zeroshot:
@@ -118,7 +119,7 @@ rule zeroshot:
     threads: workers()
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime="4h",
+        runtime=hours(4),
         gpu=gpus(),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
@@ -150,7 +151,7 @@ rule fewshot:
     threads: workers()
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime="4h",
+        runtime=hours(4),
         gpu=gpus(),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
@@ -182,7 +183,7 @@ rule localization:
     threads: workers()
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime="4h",
+        runtime=hours(4),
         gpu=gpus(),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
@@ -214,7 +215,7 @@ rule retrieval:
     threads: workers()
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime="4h",
+        runtime=hours(4),
         gpu=gpus(),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
@@ -243,7 +244,7 @@ rule audit:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime="4h",
+        runtime=hours(4),
         gpu=0,
     params:
         root=lambda wildcards: data_root(wildcards.source),

@@ -16,7 +16,7 @@ rule lift:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime="4h",
+        runtime=hours(4),
         gpu=0,
     params:
         root=lambda wildcards: data_root(wildcards.source),

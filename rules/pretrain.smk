@@ -21,9 +21,10 @@ rule pretrain:
         "../envs/clip2.yaml"
     threads: 8
     resources:
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime="24h",
-        gpu=gpus(),
+        mem_mb=lambda wildcards, attempt: (12000 + 4000 * CONFIG.pretrain_gpus)
+        * attempt,
+        runtime=hours(24),
+        gpu=gpus() * CONFIG.pretrain_gpus,
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
         checkpoints=lambda wildcards, output: Path("results/checkpoints")
@@ -31,6 +32,8 @@ rule pretrain:
         settings=lambda wildcards: settings_of("models", wildcards.model),
         device=config["device"],
     shell:
-        "OMP_NUM_THREADS={threads} python -m clip2 pretrain --triplets {input.triplets} --embeddings {input.embeddings} "
+        "launch=python; "
+        "if [ {resources.gpu} -gt 1 ]; then launch='torchrun --standalone --nproc-per-node {resources.gpu}'; fi; "
+        "OMP_NUM_THREADS={threads} $launch -m clip2 pretrain --triplets {input.triplets} --embeddings {input.embeddings} "
         "--out {params.folder} --checkpoints {params.checkpoints} "
         "--device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"

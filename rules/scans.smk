@@ -10,17 +10,17 @@ for source, settings in CONFIG.sources.items():
         input:
             code=source_closure(MODULES[settings.kind].world),
         output:
-            f"results/{source}/raw/world.json",
+            local(f"results/{source}/raw/world.json"),
         log:
             f"logs/world/{source}.log",
         benchmark:
             f"results/benchmarks/world/{source}.tsv"
         conda:
             "../envs/clip2.yaml"
-        threads: workflow.cores or 1
+        threads: 8
         resources:
             mem_mb=4000,
-            runtime="2h",
+            runtime=hours(2),
             gpu=0,
         params:
             kind=settings.kind,
@@ -54,7 +54,7 @@ for stage, command in (("frames", "ingest"), ("annotations", "annotations")):
             threads: 1
             resources:
                 mem_mb=lambda wildcards, attempt: 16000 * attempt,
-                runtime="1h",
+                runtime=hours(1),
                 gpu=0,
             params:
                 command=command,
