@@ -41,6 +41,7 @@ wildcard_constraints:
     shard=r"[a-z]+-\d+of\d+",
 
 
+BENCHMARKS = {name: spec for name, spec in CONFIG.benchmarks.items() if spec}
 MINED = "results/{source}/triplets/{detector}.{lifter}"
 EMBEDDED = "results/{source}/embeddings/{detector}.{lifter}.{teacher}"
 MODEL = "results/models/{sources}.{detector}.{lifter}.{teacher}.{model}"
@@ -48,7 +49,7 @@ MODEL = "results/models/{sources}.{detector}.{lifter}.{teacher}.{model}"
 
 def parts_of(benchmark):
     """Wildcards of a benchmark's files: its source, those its model is trained on, and what is put together for it."""
-    spec = CONFIG.benchmarks[benchmark]
+    spec = BENCHMARKS[benchmark]
     parts = {
         part: getattr(spec, part) or getattr(CONFIG.experiment, part) for part in PARTS
     }
@@ -108,7 +109,7 @@ def benchmark_shards(pattern, role="val"):
     """Input function: a path for each shard of the source that the job's benchmark asks about."""
 
     def paths(wildcards):
-        source = CONFIG.benchmarks[wildcards.benchmark].source
+        source = BENCHMARKS[wildcards.benchmark].source
         shards = source_shards(source, role)
         return expand(pattern, source=source, shard=shards, allow_missing=True)
 

@@ -187,7 +187,7 @@ rule localization:
         gpu=gpus(),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
-        root=lambda wildcards: data_root(CONFIG.benchmarks[wildcards.benchmark].source),
+        root=lambda wildcards: data_root(BENCHMARKS[wildcards.benchmark].source),
         settings=lambda wildcards: evaluation_of(wildcards.benchmark, "localization"),
         device=config["device"],
     shell:

@@ -66,13 +66,13 @@ rule report_triplets:
 # What was made → its fixed name: all results of all benchmarks, and pictures of the experiment's own.
 PUBLISHED = {
     f"{name}_{task}.json": f"{MODEL}/{{benchmark}}_{task}.json".format(**parts_of(name))
-    for name, spec in CONFIG.benchmarks.items()
+    for name, spec in BENCHMARKS.items()
     for task in spec.tasks
 }
 RESULTS = list(PUBLISHED)
 PUBLISHED |= {
     f"{name}_{task}.png": f"{MODEL}/{{benchmark}}_{task}.png".format(**parts_of(name))
-    for name, spec in CONFIG.benchmarks.items()
+    for name, spec in BENCHMARKS.items()
     for task in ("zeroshot", "fewshot")
     if task in spec.tasks
 }

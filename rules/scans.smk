@@ -53,7 +53,7 @@ for stage, command in (("frames", "ingest"), ("annotations", "annotations")):
                 "../envs/clip2.yaml"
             threads: 1
             resources:
-                mem_mb=lambda wildcards, attempt: 16000 * attempt,
+                mem_mb=lambda wildcards, attempt: 4000 * attempt,
                 runtime=hours(1),
                 gpu=0,
             params:

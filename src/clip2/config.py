@@ -96,7 +96,7 @@ class Config(Settings):
         1, ge=1, description="GPUs of one machine that a pretrain job asks for and trains on, unless `device` is cpu"
     )
     experiment: ExperimentConfig = ExperimentConfig()
-    benchmarks: dict[Name, BenchmarkConfig]
+    benchmarks: dict[Name, BenchmarkConfig | None] = Field(description="what is measured; null leaves one out")
     sources: dict[Name, Source]
     detectors: dict[Name, DetectSettings]
     lifters: dict[Name, LiftSettings]
@@ -113,6 +113,8 @@ class Config(Settings):
         for part, section in PARTS.items():
             self._need(f"experiment.{part}", getattr(self.experiment, part), section)
         for name, benchmark in self.benchmarks.items():
+            if benchmark is None:
+                continue
             for part, section in PARTS.items():
                 if getattr(benchmark, part) is not None:
                     self._need(f"benchmarks.{name}.{part}", getattr(benchmark, part), section)
@@ -127,7 +129,7 @@ class Config(Settings):
         return self
 
     def _need(self, key: str, name: str, section: str) -> None:
-        there = getattr(self, section)
+        there = [key for key, value in getattr(self, section).items() if value is not None]
         if name not in there:
             raise ValueError(f"{key} is {name!r}, but `{section}` has only: {', '.join(there)}")
 
