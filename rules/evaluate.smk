@@ -114,6 +114,7 @@ rule zeroshot:
         "logs/zeroshot/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.log",
     benchmark:
         "results/benchmarks/zeroshot/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
+    priority: 1  # the longest of the evaluations
     conda:
         "../envs/clip2.yaml"
     threads: workers()

@@ -17,9 +17,10 @@ rule pretrain:
         "logs/pretrain/{sources}.{detector}.{lifter}.{teacher}.{model}.log",
     benchmark:
         "results/benchmarks/pretrain/{sources}.{detector}.{lifter}.{teacher}.{model}.tsv"
+    priority: 2  # all of a model's results wait for it
     conda:
         "../envs/clip2.yaml"
-    threads: 8
+    threads: half_of_the_cores()
     resources:
         mem_mb=lambda wildcards, attempt: (12000 + 4000 * CONFIG.pretrain_gpus)
         * attempt,

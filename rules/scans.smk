@@ -15,6 +15,7 @@ for source, settings in CONFIG.sources.items():
             f"logs/world/{source}.log",
         benchmark:
             f"results/benchmarks/world/{source}.tsv"
+        priority: source in MINED_SOURCES  # the experiment's own first
         conda:
             "../envs/clip2.yaml"
         threads: 8

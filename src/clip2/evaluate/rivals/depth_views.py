@@ -16,7 +16,7 @@ from torch_scatter import scatter_sum
 
 from clip2.pretrain.precision import mixed_precision
 from clip2.pretrain.sampling import sample_rows
-from clip2.teach.teacher import Teacher
+from clip2.teach.teacher import Teacher, batch_on
 
 ENCODE_BATCH = 96
 """Depth maps a forward pass: enough for a GPU, and a CPU's caches like it a fifth better than 256."""
@@ -123,7 +123,7 @@ def to_pixels(projection: Projection, maps: Tensor, teacher: Teacher) -> Tensor:
 def encode_maps(projection: Projection, maps: Tensor, teacher: Teacher, tower: nn.Module | None = None) -> Tensor:
     """(n, V, S, S) pictures → (n, V, D) unit vectors, through the teacher or through a depth tower of its shape."""
     parts = [torch.empty(0, teacher.dim, device=teacher.device)]
-    for part in maps.flatten(0, 1).split(ENCODE_BATCH) if len(maps) else ():
+    for part in maps.flatten(0, 1).split(batch_on(teacher.device, ENCODE_BATCH)) if len(maps) else ():
         pixels = to_pixels(projection, part, teacher)
         if tower is None:
             parts.append(teacher.encode_pixels(pixels, ENCODE_BATCH))
