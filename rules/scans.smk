@@ -15,7 +15,8 @@ for source, settings in CONFIG.sources.items():
             f"logs/world/{source}.log",
         benchmark:
             f"results/benchmarks/world/{source}.tsv"
-        priority: source in MINED_SOURCES  # the experiment's own first
+        # First of all, the experiment's own before the others: a job for all cores would wait for jobs for one for ever.
+        priority: 3 + (source in MINED_SOURCES)
         conda:
             "../envs/clip2.yaml"
         threads: 8
