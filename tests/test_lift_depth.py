@@ -58,7 +58,7 @@ def iou(chosen: np.ndarray, mask: np.ndarray) -> float:
 def test_furniture_is_parted_from_floor_wall_and_neighbours(thin: int, grow: float, others: tuple[Slab, ...]) -> None:
     points, owner = room(CHEST, *others, thin=thin)
     box = box_of(points[owner == 0], grow)
-    ours = iou(lift_boxes(points, T, K, [box], SIZE, "depth", fill=False)[0], owner == 0)
+    ours = iou(lift_boxes(points, T, K, [box], SIZE, "depth", fill=False, margin=0.0)[0], owner == 0)
     assert ours > 0.75
     assert ours > iou(lift_boxes(points, T, K, [box], SIZE, "frustum")[0], owner == 0) - 0.01
 
@@ -68,7 +68,8 @@ def test_the_box_around_the_object_is_filled_up() -> None:
     points, owner = room(CHEST)
     box = box_of(points[owner == 0], 0.1)
     bare, filled, wide = (
-        lift_boxes(points, T, K, [box], SIZE, "depth", **kw)[0] for kw in ({"fill": False}, {}, {"margin": 0.2})
+        lift_boxes(points, T, K, [box], SIZE, "depth", **kw)[0]
+        for kw in ({"fill": False, "margin": 0.0}, {}, {"margin": 0.2})
     )
     near, far = np.array(CHEST)
     truth = ((points >= near - 0.1) & (points <= far + 0.1)).all(1)
@@ -76,6 +77,17 @@ def test_the_box_around_the_object_is_filled_up() -> None:
     added = points[np.setdiff1d(wide, bare)]
     assert len(added) > 100
     assert np.linalg.norm(added - added.clip(near, far), axis=1).max() < 0.2 * 3**0.5 + 0.05
+
+
+def test_without_filling_the_margin_adds_what_is_near() -> None:
+    points, owner = room(CHEST)
+    box = box_of(points[owner == 0], 0.1)
+    bare, wide = (lift_boxes(points, T, K, [box], SIZE, "depth", fill=False, margin=m)[0] for m in (0.0, 0.15))
+    assert np.isin(bare, wide).all()
+    added = points[np.setdiff1d(wide, bare)]
+    near, far = np.array(CHEST)
+    assert len(added) > 100
+    assert np.linalg.norm(added - added.clip(near, far), axis=1).max() < 0.3
 
 
 def test_strays_do_not_stretch_the_upright_box() -> None:
@@ -132,7 +144,7 @@ def test_a_thin_lamp_before_a_wall_is_not_the_wall(thin: int) -> None:
     points, owner = room(*WALL_LAMP, thin=thin)
     lamp = owner >= 0
     box = box_of(points[lamp], 0.2)
-    crop = lift_boxes(points, T, K, [box], SIZE, "depth", fill=False)[0]
+    crop = lift_boxes(points, T, K, [box], SIZE, "depth", fill=False, margin=0.0)[0]
     assert iou(crop, lamp) > 0.5
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from clip2.lift.cut import minimum_cut
 from clip2.lift.fill import points_in_upright_box, upright_box
@@ -43,8 +44,9 @@ class DepthParameters:
         behind: share of the box's points that may lie behind such a plane (mirrors, windows, noise).
         least: where less than this share of the box's points is left, the box is around a flat thing on a wall (a
             picture, a door), and all of it is returned.
-        fill: return all points in the upright 3D box around the object, as people cut objects out; else its surface.
-        margin: metres that are added to each side of the 3D box.
+        fill: return all points in the upright 3D box around the object, as people cut objects out; else its surface
+            and what is near to it.
+        margin: metres that are added to each side of the 3D box, or how near that is.
     """
 
     reward: float = 2.0
@@ -64,8 +66,8 @@ def lift_depth(view: View, boxes: Array, **parameters: Any) -> list[Indices]:
     crops = view.in_boxes(boxes)
     if scene is not None:
         found = [scene.object_in(box, inside) for box, inside in zip(boxes, crops)]
-        taken = taken_by_occluders([inside[picked] for inside, picked in zip(crops, found)], view.depth)
-        crops = [scene.crop(inside, picked, gone) for inside, picked, gone in zip(crops, found, taken)]
+        taken = taken_by_occluders([inside[picked] for inside, (_, picked) in zip(crops, found)], view.depth)
+        crops = [scene.crop(level, inside, picked, gone) for inside, (level, picked), gone in zip(crops, found, taken)]
     return [view.original(crop) for crop in crops]
 
 
@@ -108,10 +110,10 @@ class _Scene:
             self._levels[doublings] = _Level(patches, link, plane, connected_pieces(patches, link, plane))
         return self._levels[doublings]
 
-    def object_in(self, box: Array, inside: Indices) -> Mask:
-        """Which of the view's positions in a box (4,) are on the object's surface."""
+    def object_in(self, box: Array, inside: Indices) -> tuple[_Level, Mask]:
+        """The lattice for a box (4,), and which of the view's positions in the box are on the object's surface."""
         if not len(inside):
-            return np.zeros(0, bool)
+            return self._level(1.0), np.zeros(0, bool)
         width, height = self._view.image_size
         left, top, right, bottom = np.clip(box, 0.0, [width, height, width, height])
         size = np.maximum([right - left, bottom - top], 1.0)
@@ -127,23 +129,37 @@ class _Scene:
         )
         kept = minimum_cut(*_inner_links(level, ids), reward, _ties(level, in_box, ids, full))
         if area[kept].sum() < p.least * area.sum():
-            return np.ones(len(inside), bool)
+            return level, np.ones(len(inside), bool)
         chosen = np.zeros(len(patches.count), bool)
         chosen[ids[kept]] = True
-        return chosen[patches.of_point[inside]]
+        return level, chosen[patches.of_point[inside]]
 
-    def crop(self, inside: Indices, picked: Mask, taken: Mask) -> Indices:
-        """Of positions in a box, those of the object: the picked ones, and those in the 3D box around them.
+    def crop(self, level: _Level, inside: Indices, picked: Mask, taken: Mask) -> Indices:
+        """Of positions in a box, those of the object: the picked ones, and those in the 3D box around them or near.
 
         ``taken`` (number picked,) says which picked ones belong to another box; they are not returned.
         """
         free = np.ones(len(inside), bool)
         free[np.flatnonzero(picked)[taken]] = False
         inside, picked = inside[free], picked[free]
-        if self._p.fill and picked.any() and not picked.all():
-            points = self._xyz[inside]
-            picked = points_in_upright_box(points, upright_box(points, picked, self._up), self._p.margin)
+        if picked.any() and not picked.all():
+            if self._p.fill:
+                points = self._xyz[inside]
+                picked = points_in_upright_box(points, upright_box(points, picked, self._up), self._p.margin)
+            elif self._p.margin:
+                picked |= self._near(level.patches, inside, picked)
         return inside[picked]
+
+    def _near(self, patches: Patches, inside: Indices, picked: Mask) -> Mask:
+        """Which other positions in the box lie within the margin of a picked patch, half a cell taken as its radius."""
+        kept = np.unique(patches.of_point[inside[picked]])
+        reach = self._p.margin + patches.cell / 2 * patches.centre[kept, 2].mean() / self._view.focal[0]
+        tree = cKDTree(patches.centre[kept])
+        close = np.isfinite(tree.query(patches.centre, distance_upper_bound=2 * reach)[0])
+        near = np.zeros(len(inside), bool)
+        maybe = np.flatnonzero(~picked & close[patches.of_point[inside]])
+        near[maybe] = np.isfinite(tree.query(self._xyz[inside[maybe]], distance_upper_bound=reach)[0])
+        return near
 
     def _belief(self, level: _Level, in_box: Array, ids: Indices, area: Array) -> Array:
         """(len(ids),) from 1, nothing speaks against a patch of the object, to -1, its plane lies mostly outside."""

@@ -16,6 +16,11 @@ class LiftSettings(Settings):
         "frustum-dbscan: the paper's recipe, for comparison",
     )
     parameters: dict[str, Any] = Field({}, description="keyword arguments of the method, see docs/lifting.md")
+    fill: bool = Field(
+        False,
+        description="depth cameras: crops hold all points of the upright box around an object, as people's boxes do; "
+        "else its surface and what is near to it, from which encoders learn better",
+    )
     min_points: int = Field(5, ge=1, description="crops with fewer points are dropped")
     max_points: int = Field(
         4096, ge=1, description="a crop with more points is thinned evenly to this many before it is written"
