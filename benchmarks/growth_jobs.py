@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.keyframe import SIZE, boxes_like_real, key_frame
-from benchmarks.made import TINY_CLIP, TINY_OWL, write_frames, write_triplets, write_words
+from benchmarks.made import TINY_CLIP, TINY_OWL, shard_in, write_frames, write_triplets, write_words
 from benchmarks.scale_tables import Base, Size, write_tables
 from clip2.detect.settings import DetectSettings
 from clip2.detect.stage import run as detect
 from clip2.lift import lift_boxes
-from clip2.pretrain.pack import Shard, build_pack
+from clip2.pretrain.pack import build_pack
 from clip2.pretrain.settings import PretrainSettings
 from clip2.pretrain.stage import run as pretrain
 from clip2.scans.nuscenes.frames import run as ingest
@@ -53,10 +53,6 @@ def write_nuscenes(folder: Path, scenes: int) -> None:
     write_tables(base, folder / "raw" / "v1.0-trainval", Size(scenes - 1, 1, *rows))
 
 
-def _shard(folder: Path) -> Shard:
-    return Shard(folder / "t.parquet", folder / "t.h5", folder / "e.h5")
-
-
 def _detect(folder: Path, device: str) -> None:
     settings = DetectSettings(model=str(TINY_OWL), vocabulary=folder / "words.txt")
     detect(folder / "frames.parquet", folder, folder / "found.parquet", settings, device)
@@ -73,7 +69,7 @@ def _ingest(folder: Path, _device: str) -> None:
 
 def _embed(folder: Path, device: str) -> None:
     settings = TeachSettings(model=str(TINY_CLIP), batch_size=32)  # so that even the smallest size has several batches
-    embed(_shard(folder).triplets, folder / "embedded.h5", settings, device)
+    embed(shard_in(folder).triplets, folder / "embedded.h5", settings, device)
 
 
 def _prepare_lift(folder: Path, n_boxes: int) -> None:
@@ -92,11 +88,11 @@ def _lift(folder: Path, _device: str) -> None:
 
 
 def _pack(folder: Path, _device: str) -> None:
-    build_pack([_shard(folder)], folder / "pack", TRAINING)
+    build_pack([shard_in(folder)], folder / "pack", TRAINING)
 
 
 def _pretrain(folder: Path, device: str) -> None:
-    pretrain([_shard(folder)], folder / "model", TRAINING, device)
+    pretrain([shard_in(folder)], folder / "model", TRAINING, device)
 
 
 JOBS = {

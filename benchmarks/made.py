@@ -116,11 +116,16 @@ def crop_jpegs(n: int) -> list[bytes]:
     return [distinct[i % DISTINCT] for i in range(n)]
 
 
+def shard_in(folder: Path) -> Shard:
+    """The files that :func:`write_triplets` writes into a folder."""
+    return Shard(folder / "t.parquet", folder / "t.h5", folder / "e.h5")
+
+
 def write_triplets(folder: Path, n: int, dim: int = 128, points: int = 300, labels: int = 35) -> Shard:
     """A training shard of ``n`` triplets: boxes full of points, noise for embeddings. About ``points`` points each."""
     rng = np.random.default_rng(2)
     folder.mkdir(parents=True, exist_ok=True)
-    shard = Shard(folder / "t.parquet", folder / "t.h5", folder / "e.h5")
+    shard = shard_in(folder)
     names, jpegs = words(labels).names, crop_jpegs(DISTINCT)
     label = rng.integers(0, labels, n)
     counts = rng.geometric(1 / points, n).clip(5, 4096)

@@ -1,10 +1,10 @@
 """How long a finished run of the workflow had no job running: what Snakemake itself took between jobs."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
 from clip2.errors import InputError
+from clip2.report.memory import read_jobs
 
 
 def run(results: Path) -> dict[str, Any]:
@@ -15,9 +15,7 @@ def run(results: Path) -> dict[str, Any]:
     Returns: wall seconds from the first job's start to the last one's end, and those with no job running.
     """
     spans = []
-    for path in (results / "benchmarks").rglob("*.tsv"):
-        with path.open(newline="", encoding="utf-8") as file:
-            seconds = sum(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
+    for path, seconds, _ in read_jobs(results / "benchmarks"):
         end = path.stat().st_mtime
         spans.append((end - seconds, end))
     if not spans:

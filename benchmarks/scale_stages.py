@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import yaml
 
+from benchmarks.configured import REPOSITORY, configuration
 from benchmarks.peak import Usage, measure
 from benchmarks.scale_tables import Base, Size, write_tables
 from clip2.detect.settings import DetectSettings
@@ -20,7 +20,6 @@ from clip2.store.atomic import write_json
 from clip2.store.schemas import DETECTIONS, FRAMES
 from clip2.store.tables import iterate_rows, read_header, write_table
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 BASE_VERSION, VERSION = "v1.0-base", "v1.0-trainval"
 WORLD = {"version": BASE_VERSION, "train_scenes": 1, "val_scenes": 1, "key_frames": 3, "image_width": 1600}
 TRIPLETS = 1_200_000
@@ -58,10 +57,10 @@ class Run:
 
     def __post_init__(self) -> None:
         self.root = self.folder / "raw"
-        self.config = {**_yaml("config.yaml"), **_yaml("config/nuscenes.yaml")}
+        self.config = configuration("config/nuscenes.yaml")
         self.source = self.config["sources"]["nuscenes"]["settings"]
-        self.detector = _yaml("config.yaml")["detectors"]["tiny_owl"]
-        self.teacher = _yaml("config.yaml")["teachers"]["tiny_clip"]
+        self.detector = self.config["detectors"]["tiny_owl"]
+        self.teacher = self.config["teachers"]["tiny_clip"]
         self.environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY}/src:{REPOSITORY}", "OMP_NUM_THREADS": "1"}
         self.n_val_shards = self.source["val_shards"]
 
@@ -80,11 +79,6 @@ class Run:
         return self.folder.joinpath(*parts)
 
 
-def _yaml(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((REPOSITORY / name).read_text())
-    return found
-
-
 def _rows(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
 
@@ -92,6 +86,13 @@ def _rows(path: Path) -> int:
 def _largest(folder: Path, role: str) -> Path:
     """The shard of a role with the most rows."""
     return max(folder.glob(f"{role}-*.parquet"), key=_rows)
+
+
+def _link(name: Path, file: Path) -> None:
+    """One more name of a file, in place of what has it."""
+    name.parent.mkdir(parents=True, exist_ok=True)
+    name.unlink(missing_ok=True)
+    name.hardlink_to(file)
 
 
 def make_data(run: Run) -> None:
@@ -165,10 +166,7 @@ def pretrain(run: Run) -> None:
     names = shard_names("train", n_shards)
     for name in names:
         for kind, suffix in (("t", "parquet"), ("t", "h5"), ("e", "h5")):
-            link = run.path("all", kind, f"{name}.{suffix}")
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.unlink(missing_ok=True)
-            link.hardlink_to(made / f"{kind}.{suffix}")
+            _link(run.path("all", kind, f"{name}.{suffix}"), made / f"{kind}.{suffix}")
     packed = run.path("checkpoint", "pack", "digest.json")
     packed.unlink(missing_ok=True)
 
@@ -204,10 +202,8 @@ def _all_objects(run: Run) -> list[Path]:
     shard = _largest(run.path("objects"), "val")
     paths = [run.path("all", "objects", f"{name}.parquet") for name in shard_names("val", run.n_val_shards)]
     for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for link, file in ((path, shard), (path.with_suffix(".h5"), shard.with_suffix(".h5"))):
-            link.unlink(missing_ok=True)
-            link.hardlink_to(file)
+        _link(path, shard)
+        _link(path.with_suffix(".h5"), shard.with_suffix(".h5"))
     return paths
 
 

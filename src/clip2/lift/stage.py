@@ -39,7 +39,7 @@ def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: 
         out, out_points: the triplets' Parquet and HDF5 files.
     """
     header = read_header(frames)
-    method, parameters = _method(settings, header["sensor"])
+    arguments = _arguments(settings, header["sensor"])
     boxes: dict[str, list[Row]] = defaultdict(list)
     for row in iterate_rows(detections):
         boxes[row["frame_id"]].append(row)
@@ -73,7 +73,7 @@ def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: 
                         counts["lost_bad_frame"] += len(found)
                         continue
                     sense.add(frame, points)
-                    for crop in _crops(frame, found, points, image, method, parameters, settings, counts):
+                    for crop in _crops(frame, found, points, image, arguments, settings, counts):
                         (merger.add if merger else write)(crop)
             if merger:
                 for crop in merger.take():
@@ -87,7 +87,7 @@ def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: 
         table.header = points_writer.header = {
             "kind": "triplets",
             **{key: header[key] for key in ("source", "source_kind", "split", "sensor", "units", "axes")},
-            "method": method,
+            "method": arguments["method"],
             "counts": {"frames": n_frames, **dict(sorted(counts.items())), "triplets": table.n_rows},
             "bad_frames": bad.header(),
             "provenance": provenance(
@@ -100,15 +100,16 @@ def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: 
     log.info("%s: %s, %d triplets", out.name, dict(sorted(counts.items())), table.n_rows)
 
 
-def _method(settings: LiftSettings, sensor: str) -> tuple[str, dict[str, Any]]:
+def _arguments(settings: LiftSettings, sensor: str) -> dict[str, Any]:
     """The lifting method for a sensor, and its parameters; a mistyped one is told before any work, by trying it."""
     method = METHOD_OF_SENSOR[sensor] if settings.method == "auto" else settings.method
-    parameters = ({"fill": settings.fill} if method == "depth" else {}) | settings.parameters
+    fill = {"fill": settings.fill} if method == "depth" else {}
+    arguments = {"method": method, **fill, **settings.parameters}
     try:
-        lift_boxes(np.empty((0, 3)), np.eye(4), np.eye(3), [], (1, 1), method=method, **parameters)
+        lift_boxes(np.empty((0, 3)), np.eye(4), np.eye(3), [], (1, 1), **arguments)
     except TypeError as error:
         raise InputError(f"setting 'parameters': {error}; docs/lifting.md lists those of {method!r}") from None
-    return method, parameters
+    return arguments
 
 
 def _crops(
@@ -116,8 +117,7 @@ def _crops(
     found: list[Row],
     points: Cloud,
     image: np.ndarray,
-    method: str,
-    parameters: dict[str, Any],
+    arguments: dict[str, Any],
     settings: LiftSettings,
     counts: Counter[str],
 ) -> Iterator[Crop]:
@@ -130,8 +130,7 @@ def _crops(
         np.reshape(frame["K"], (3, 3)),
         np.array([row["box"] for row in found], np.float64),
         (frame["width"], frame["height"]),
-        method=method,
-        **parameters,
+        **arguments,
     )
     for number, (row, chosen) in enumerate(zip(found, lifted, strict=True)):
         crop = points[chosen]

@@ -2,6 +2,7 @@
 
 import csv
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,31 +24,42 @@ class Usage:
     peak_mb: float = 0.0
 
 
+def read_jobs(folder: Path) -> Iterator[tuple[Path, float, float]]:
+    """Of each job that Snakemake measured: its benchmark file, seconds, and peak memory in MB.
+
+    Args:
+        folder: all ``.tsv`` in it; columns ``s`` (seconds) and ``max_rss`` (MB), one row a repetition.
+
+    Raises:
+        InputError: one of them is no benchmark file.
+    """
+    for path in sorted(folder.rglob("*.tsv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        for row in rows:
+            try:
+                seconds, peak = float(row["s"]), _number(row["max_rss"])
+            except (KeyError, TypeError, ValueError):
+                raise InputError(f"{path}: not a Snakemake benchmark file (columns s and max_rss); remove it") from None
+            yield path, seconds, peak
+
+
 def read_usage(folder: Path) -> dict[str, Usage]:
     """Sum the benchmark files under a folder by rule.
 
     Args:
-        folder: ``{rule}/….tsv`` or ``{rule}.tsv``; columns ``s`` (seconds) and ``max_rss`` (MB), one row a repetition.
+        folder: ``{rule}/….tsv`` or ``{rule}.tsv``.
 
     Raises:
         InputError: no benchmark file, or one that is not.
     """
     usage: dict[str, Usage] = defaultdict(Usage)
-    for path in sorted(folder.rglob("*.tsv")):
-        rule = path.relative_to(folder).with_suffix("").parts[0]
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        for row in rows:
-            try:
-                seconds = float(row["s"])
-                peak = _number(row["max_rss"])
-            except (KeyError, TypeError, ValueError):
-                raise InputError(f"{path}: not a Snakemake benchmark file (columns s and max_rss); remove it") from None
-            one = usage[rule]
-            one.jobs += 1
-            one.seconds += seconds
-            one.longest_s = max(one.longest_s, seconds)
-            one.peak_mb = max(one.peak_mb, peak)
+    for path, seconds, peak in read_jobs(folder):
+        one = usage[path.relative_to(folder).with_suffix("").parts[0]]
+        one.jobs += 1
+        one.seconds += seconds
+        one.longest_s = max(one.longest_s, seconds)
+        one.peak_mb = max(one.peak_mb, peak)
     if not usage:
         raise InputError(f"{folder}: holds no benchmark file (.tsv); run the workflow first")
     return dict(usage)

@@ -35,14 +35,20 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
         raise ImageError("image_missing", f"{path}: no such image; check the data root") from None
     if _cut_short(data):
         raise ImageError("image_unreadable", f"{path}: the JPEG ends too early ({len(data)} bytes); copy it again")
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+    image = decode_image(data)
     if image is None:
         raise ImageError("image_unreadable", f"{path}: not a readable image; copy it again")
     if size is not None and (image.shape[1], image.shape[0]) != size:
         raise ImageError(
             "image_size", f"{path}: is {image.shape[1]}×{image.shape[0]}, its calibration is for {size[0]}×{size[1]}"
         )
-    return np.asarray(image, np.uint8)
+    return image
+
+
+def decode_image(content: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """The bytes of an image file → (H, W, 3) RGB, its pixels as stored; None where they cannot be read."""
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if len(content) else None
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 IMAGE_COLUMNS = ("image_path", "width", "height", "K", "lens")

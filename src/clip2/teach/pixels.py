@@ -4,7 +4,6 @@ import io
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Norma
 
 from clip2.errors import InputError
 from clip2.overlap import to_device
+from clip2.scans.images import decode_image
 
 Picture = Image.Image | bytes
 """RGB, or the content of an image file."""
@@ -166,10 +166,10 @@ class DevicePixels:
 
 
 def _decode(content: bytes) -> NDArray[np.uint8]:
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    image = decode_image(np.frombuffer(content, np.uint8))
     if image is None:
         raise InputError("a picture is not a readable image file; delete the shard that holds it and make it again")
-    return np.asarray(image, np.uint8)
+    return image
 
 
 def _n_sides(size: Any) -> int:
