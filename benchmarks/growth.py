@@ -26,7 +26,7 @@ class Growth:
 
     Attributes:
         seconds: by size, of every turn.
-        peak_mb: by size, the process's peak memory, libraries included.
+        peak_mb: by size, the process's peak memory (2²⁰ bytes), libraries included.
         gpu_mb: by size, the GPU's peak memory; None on a CPU.
     """
 
@@ -98,5 +98,5 @@ def cost(name: str, folder: Path, device: str) -> tuple[float, float, float]:
         JOBS[name].work(folder, device)
         wait_for(where)
         seconds = clock() - start
-    gpu = torch.cuda.max_memory_allocated(where) / 1e6 if where.type == "cuda" else 0.0
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, gpu
+    gpu = torch.cuda.max_memory_allocated(where) / 2**20 if where.type == "cuda" else 0.0
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, gpu

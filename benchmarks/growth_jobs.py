@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.keyframe import SIZE, boxes_like_real, key_frame
 from benchmarks.made import TINY_CLIP, TINY_OWL, shard_in, write_frames, write_triplets, write_words
-from benchmarks.scale_tables import Base, Size, write_tables
+from benchmarks.scale.tables import Base, Size, write_tables
 from clip2.detect.settings import DetectSettings
 from clip2.detect.stage import run as detect
 from clip2.lift import lift_boxes

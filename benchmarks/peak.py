@@ -39,14 +39,15 @@ def measure(
     scratch: Path,
     environment: Mapping[str, str],
     cwd: Path | None = None,
-    enough: Callable[[], bool] | None = None,
+    enough: Callable[[str], bool] | None = None,
 ) -> Usage:
     """Run a command.
 
     Args:
         scratch: folder for its output.
         environment: all of its environment.
-        enough: asked twice a second; when true, the command is stopped and what it used until then is reported.
+        enough: asked twice a second, with the output so far; when true, the command is stopped and what it used until
+            then is reported.
 
     Raises:
         RuntimeError: the command failed; its last lines.
@@ -60,7 +61,7 @@ def measure(
         )
         while enough is not None and launcher.poll() is None and not stopped:
             time.sleep(POLL_S)
-            if enough():
+            if enough(log.read_text()):
                 launcher.terminate()
                 stopped = True
         launcher.wait()

@@ -1,9 +1,9 @@
 """Every stage at the size of nuScenes: its peak memory. ``python -m benchmarks.scale``
 
-The data set is made (scale_tables): 850 scenes, 204,894 images and 1.17 million boxes in tables of true length, its
-pictures and sweeps those of a small built-in world. Each stage (scale_stages) runs on one core, with the small
-networks: what a large one's weights take comes on top. Where time and not memory is the matter, a stage gets fewer rows
-and says so.
+The data set is made (tables.py): 850 scenes, 204,894 images and 1.17 million boxes in tables of true length, its
+pictures and sweeps those of a small built-in world. Each stage (mining.py, evaluation.py) runs on one core, with the
+small networks: what a large one's weights take comes on top. Where time and not memory is the matter, a stage gets
+fewer rows, or is stopped, and says so.
 """
 
 import argparse
@@ -15,10 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe_machine
-from benchmarks.scale_stages import STAGES, Run, Stage, make_data
-from benchmarks.scale_tables import Size
+from benchmarks.scale.evaluation import EVALUATION
+from benchmarks.scale.mining import MINING, make_data
+from benchmarks.scale.run import Run, Stage
+from benchmarks.scale.tables import Size
 from clip2.store.atomic import write_json
 
+STAGES = {stage.__name__: stage for stage in (*MINING, *EVALUATION)}
 GOAL_MB = 4096
 
 

@@ -1,0 +1,1 @@
+"""Every stage at the size of nuScenes: its peak memory. ``python -m benchmarks.scale``"""
