@@ -29,7 +29,11 @@ def run(triplets: Path, out: Path, settings: TeachSettings, device: str = "auto"
     teacher = load_teacher(settings.model, settings.pretrained, device)
     text = teacher.encode_labels(table, settings.templates)
     pictures = (row["image"] for row in iterate_rows(triplets, ["image"]))
-    image = teacher.encode_images(progress(pictures, "crops", len(labels)), threads, settings.batch_size)
+    image = np.empty((len(labels), teacher.dim), np.float16)
+    done = 0
+    for batch in teacher.encode_batches(progress(pictures, "crops", len(labels)), threads, settings.batch_size):
+        image[done : done + len(batch)] = batch.numpy()
+        done += len(batch)
     header = {
         "kind": "embeddings",
         "teacher": teacher.spec,
@@ -41,7 +45,7 @@ def run(triplets: Path, out: Path, settings: TeachSettings, device: str = "auto"
         ),
     }
     with atomic_path(out) as temporary, h5py.File(temporary, "w") as file:
-        file["image"] = image.numpy().astype(np.float16)
+        file["image"] = image
         file["text"] = text.cpu().numpy().astype(np.float16)
         file["label_index"] = np.array([index[label] for label in labels], np.int32)
         file.attrs["clip2"] = json.dumps(header, allow_nan=False)

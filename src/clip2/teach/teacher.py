@@ -1,6 +1,6 @@
 """The frozen vision-language model: any open_clip model by name, hub id or folder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,12 @@ class Teacher:
         return torch.cat(parts)
 
     def encode_images(self, images: Iterable[Picture], threads: int = 1, batch_size: int = 256) -> Tensor:
-        """RGB pictures of any size, or the content of image files, → (n, D) on the CPU.
+        """RGB pictures of any size, or the content of image files, → (n, D) on the CPU."""
+        parts = [torch.empty(0, self.dim), *self.encode_batches(images, threads, batch_size)]
+        return torch.cat(parts)
+
+    def encode_batches(self, images: Iterable[Picture], threads: int = 1, batch_size: int = 256) -> Iterator[Tensor]:
+        """As :meth:`encode_images`, a batch at a time.
 
         Args:
             images: read one by one, as they are needed; about three batches are in memory at a time.
@@ -83,9 +88,8 @@ class Teacher:
         started = (
             to_host(self.encode_pixels(self.pixels.batch(batch), batch_size)) for batch in batches(prepared, batch_size)
         )
-        parts = [torch.empty(0, self.dim)]
-        parts += [torch.from_numpy(features) for (features,) in one_behind(started)]
-        return torch.cat(parts)
+        for (features,) in one_behind(started):
+            yield torch.from_numpy(features)
 
 
 def batch_on(device: torch.device, batch_size: int) -> int:
