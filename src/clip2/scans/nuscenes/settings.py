@@ -17,5 +17,5 @@ class NuscenesSettings(SplitSettings):
     train: str = Field("train", description=f"what triplets are mined from: {SPLIT_HELP}")
     val: str = Field("val", description=f"what the evaluation is done on: {SPLIT_HELP}")
     n_sweeps: int = Field(1, ge=1, description="LiDAR sweeps put together for a key frame; 1 is the key frame's own")
-    train_shards: int = Field(80, ge=1, description="files (and jobs) that the mining scenes are dealt out to")
-    val_shards: int = Field(20, ge=1, description="files (and jobs) that the evaluation scenes are dealt out to")
+    train_shards: int = Field(16, ge=1, description="files (and jobs) that the mining scenes are dealt out to")
+    val_shards: int = Field(4, ge=1, description="files (and jobs) that the evaluation scenes are dealt out to")
