@@ -37,7 +37,7 @@ def write_shard(folder: Path, name: str, labels: list[str], table: list[str], te
     """One shard whose image embeddings are noisy copies of the text of the true shape."""
     rng = np.random.default_rng(len(labels))
     shard = Shard(folder / f"{name}.parquet", folder / f"{name}.h5", folder / f"{name}.embeddings.h5")
-    row = dict.fromkeys(TRIPLETS.names)
+    row = dict.fromkeys(TRIPLETS.names) | {"scene": name}
     with ragged_writer(shard.points) as writer:
         crops = [surface(label, rng) for label in labels]
         for crop in crops:

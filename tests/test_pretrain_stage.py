@@ -19,6 +19,7 @@ from clip2.pretrain import train as train_module
 from clip2.pretrain.checkpoint import save_checkpoint
 from clip2.pretrain.data import TrainingSet
 from clip2.pretrain.encoder import PointEncoder
+from clip2.pretrain.holdout import scenes_held_out
 from clip2.pretrain.loss import ContrastiveLoss
 from clip2.pretrain.model import Clip2Model, encode_crops
 from clip2.pretrain.pack import build_pack
@@ -120,6 +121,20 @@ def test_filters_count_what_they_drop(shards: list[Shard], tmp_path: Path) -> No
     assert sum(n for name, n in counts.items() if name.startswith("dropped")) + len(data) == 240
     with pytest.raises(InputError, match="loosen"):
         open_pack(shards, tmp_path / "b", min_points=100)
+
+
+def test_some_scenes_are_kept_aside(tmp_path: Path) -> None:
+    shards = [write_shard(tmp_path, f"scene {i}", ["ball"] * 4, ["ball"], {"model": "none", **SPEC}) for i in range(10)]
+    paths = [shard.triplets for shard in shards]
+    aside = scenes_held_out(paths, 0.35)
+    assert len(aside) == 3
+    assert scenes_held_out(paths[::-1], 0.35) == aside
+    assert scenes_held_out(paths, 0.2) < aside < scenes_held_out(paths, 0.5)
+    assert not scenes_held_out(paths[:2], 0.35)  # never all there is
+    data = open_pack(shards, tmp_path / "pack", holdout=0.35)
+    assert (data.header["counts"]["dropped_held_out"], len(data)) == (12, 28)
+    learnt = open_pack([s for s in shards if s.triplets.stem not in aside], tmp_path / "without", holdout=0.0)
+    assert torch.equal(data.points, learnt.points)
 
 
 @pytest.mark.parametrize("agreement", ["off", "drop-text", "drop", "relabel"])

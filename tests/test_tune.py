@@ -119,8 +119,12 @@ def embeddings(shards: list[Shard], teacher: Teacher, tmp_path_factory: pytest.T
     return [folder / f"{path.stem}.h5" for path, _ in shards]
 
 
+def EVERY_SCENE(scene: str) -> bool:
+    return True
+
+
 def few(teacher: Teacher, method: str, **given: object) -> TuneSettings:
-    small = {"epochs": 1, "batch_size": 16} | given
+    small = {"epochs": 1, "batch_size": 16, "holdout": 0.0} | given
     return TuneSettings(method=method, model=teacher.model, **small)
 
 
@@ -198,8 +202,8 @@ def test_random_views_are_rotations() -> None:
 def test_triplets_are_filtered_and_thinned(
     shards: list[Shard], embeddings: list[Path], teacher: Teacher, tmp_path: Path
 ) -> None:
-    data = load_tune_data(shards, embeddings, teacher, 10, 5, "off", 1)
-    assert data.counts == {"triplets": 70, "dropped_few_points": 7, "used": 10}
+    data = load_tune_data(shards, embeddings, teacher, 10, 5, "off", 1, EVERY_SCENE)
+    assert data.counts == {"triplets": 70, "dropped_other_scenes": 0, "dropped_few_points": 7, "used": 10}
     assert data.source_kind == "built-in world"
     assert data.names == ["plate", "pole"]
     # the same rows, picked by hand: of the 63 that are left, numbers (2i + 1) 63 / 20
@@ -211,11 +215,14 @@ def test_triplets_are_filtered_and_thinned(
             np.testing.assert_array_equal(data.crops[number], own)
             np.testing.assert_allclose(data.images[number], embedded["image"][row], atol=2e-3)
         assert data.names[data.labels[number]] == ("pole", "plate")[row % 2]
-    without = load_tune_data(shards, None, teacher, 10, 5, "off", 1)
+    without = load_tune_data(shards, None, teacher, 10, 5, "off", 1, EVERY_SCENE)
     torch.testing.assert_close(without.images, data.images, atol=2e-3, rtol=0)
     assert torch.equal(without.labels, data.labels)
-    agreed = load_tune_data(shards, embeddings, teacher, 0, 1, "drop", 1)
+    agreed = load_tune_data(shards, embeddings, teacher, 0, 1, "drop", 1, EVERY_SCENE)
     assert agreed.counts["used"] + agreed.counts["dropped_teacher_disagrees"] == 70
+    some = load_tune_data(shards, embeddings, teacher, 0, 5, "off", 1, lambda scene: scene.startswith("a-1"))
+    # scenes a-1 and a-10 to a-19, of which a-19 has two points
+    assert some.counts == {"triplets": 70, "dropped_other_scenes": 59, "dropped_few_points": 1, "used": 10}
 
 
 def test_data_that_do_not_fit_are_refused(
@@ -383,6 +390,33 @@ def write_objects(folder: Path) -> Shard:
     }
     write_table(folder / "objects.parquet", rows, OBJECTS, header)
     return folder / "objects.parquet", folder / "objects.h5"
+
+
+def test_the_ensemble_is_fitted_on_scenes_that_nobody_was_trained_on(
+    shards: list[Shard],
+    embeddings: list[Path],
+    teacher: Teacher,
+    model_folder: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tower, fitted = tmp_path / "tower.safetensors", tmp_path / "ensemble.json"
+    tune.run(shards, embeddings, tower, few(teacher, "pointclip", holdout=0.8, min_points=1), "cpu")
+    assert read_tower(tower).header["counts"] == {
+        "triplets": 70, "dropped_other_scenes": 56, "dropped_few_points": 0, "used": 14
+    }  # fmt: skip
+    model = tmp_path / "model"
+    model.mkdir()
+    config = json.loads((model_folder / "config.json").read_text())
+    (model / "model.safetensors").write_bytes((model_folder / "model.safetensors").read_bytes())
+    for share, unseen in ((0.9, 56), (0.75, 52), (0.6, None), (0.0, None)):
+        (model / "config.json").write_text(json.dumps(config | {"settings": {"holdout": share}}))
+        ensemble_stage.run(shards, embeddings, model, [tower], fitted, EnsembleSettings(min_points=1, grid=2), "cpu")
+        told = read_fusion(fitted).fitted_on
+        assert told["counts"]["used"] == (unseen or 70)
+        assert told.get("scenes_kept_aside") == unseen
+        assert ("caution" in told) == (unseen is None)
+    assert "42 triplets were kept aside" in caplog.text
 
 
 def test_all_rivals_in_one_run(

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from clip2.errors import InputError
+from clip2.pretrain.holdout import scenes_held_out
 from clip2.pretrain.sampling import sample_rows
 from clip2.pretrain.settings import PretrainSettings
 from clip2.store.atomic import write_json
@@ -60,6 +61,7 @@ class Embeddings:
 class _Pack:
     """What grows while shards are added."""
 
+    held_out: frozenset[str]  # scenes
     text_index: dict[str, int] = field(default_factory=dict)
     texts: list[Array] = field(default_factory=list)
     lengths: list[Array] = field(default_factory=list)
@@ -92,7 +94,7 @@ def read_embeddings(path: Path) -> Embeddings:
 def build_pack(shards: list[Shard], folder: Path, settings: PretrainSettings) -> None:
     """Write the packed folder. Memory: one shard's embeddings and a few thousand crops at a time."""
     folder.mkdir(parents=True, exist_ok=True)
-    pack = _Pack()
+    pack = _Pack(scenes_held_out([shard.triplets for shard in shards], settings.holdout))
     with (folder / "points.f16").open("wb") as points, (folder / "image.f16").open("wb") as image:
         for shard in shards:
             _add_shard(shard, settings, pack, points, image)
@@ -115,10 +117,11 @@ def build_pack(shards: list[Shard], folder: Path, settings: PretrainSettings) ->
 
 def _add_shard(shard: Shard, settings: PretrainSettings, pack: _Pack, points: BinaryIO, image: BinaryIO) -> None:
     embeddings = read_embeddings(shard.embeddings)
-    table = read_table(shard.triplets, ["label", "score", "n_points"])
+    table = read_table(shard.triplets, ["scene", "score", "n_points"])
     _same_world(shard, embeddings, table.num_rows, pack)
+    aside = np.array([scene in pack.held_out for scene in table["scene"].to_pylist()], bool)
     label, trusted, keep = choose(
-        embeddings, table["n_points"].to_numpy(), table["score"].to_numpy(), settings, pack.counts
+        embeddings, aside, table["n_points"].to_numpy(), table["score"].to_numpy(), settings, pack.counts
     )
     renumber = np.array(
         [_text_id(pack, text, embeddings.text[i]) for i, text in enumerate(embeddings.labels)], np.int64
@@ -142,9 +145,18 @@ def _add_shard(shard: Shard, settings: PretrainSettings, pack: _Pack, points: Bi
 
 
 def choose(
-    embeddings: Embeddings, n_points: Array, score: Array, settings: PretrainSettings, counts: Counter[str]
+    embeddings: Embeddings,
+    aside: Array,
+    n_points: Array,
+    score: Array,
+    settings: PretrainSettings,
+    counts: Counter[str],
 ) -> tuple[Array, Array, Array]:
-    """Apply the filters to one shard's triplets, counting what each takes: label (n,), trusted (n,), keep (n,)."""
+    """Apply the filters to one shard's triplets, counting what each takes: label (n,), trusted (n,), keep (n,).
+
+    Args:
+        aside: (n,) of a scene that is kept aside.
+    """
     label, n = embeddings.label_index, len(embeddings.label_index)
     keep = np.ones(n, bool)
     trusted = np.ones(n, bool)
@@ -154,6 +166,7 @@ def choose(
         counts[reason] += int((keep & bad).sum())
         keep[bad] = False
 
+    drop("dropped_held_out", aside)
     drop("dropped_few_points", n_points < settings.min_points)
     drop("dropped_low_score", score < settings.min_score)
     teachers = embeddings.teachers_choice()

@@ -2,15 +2,14 @@
 
 The CLIP² paper describes an optional ensemble of these three, not its weights. Ours: each modality's scores of a class
 vocabulary, centred and divided by their standard deviation, are added with two free weights (the third is the rest).
-These are the best on a coarse grid at naming a sample of the training triplets as the detector did.
-
-A caution that the file repeats: the point encoder and the tuned depth baseline were trained on these very triplets and
-name them better than new objects, so the weights lean towards them.
+These are the best on a coarse grid at naming a sample of triplets as the detector did: of the scenes that were kept
+aside from all training, whose triplets the point encoder and the tuned depth baseline have not seen. Where none were,
+it is a sample of the training triplets, and the file says that the weights then lean towards those who know them.
 """
 
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +25,20 @@ from clip2.evaluate.features import load_networks, model_inputs
 from clip2.evaluate.methods import Scorer, clip2_scorer, depth_scorers, towers_by_name
 from clip2.evaluate.metrics import class_mean
 from clip2.evaluate.queries import Batch
-from clip2.evaluate.rivals.towers import read_tower
+from clip2.evaluate.rivals.towers import Tower, read_tower
 from clip2.evaluate.rivals.tune_data import TripletShards, TuneData, describe, load_tune_data
+from clip2.pretrain.holdout import scenes_held_out
 from clip2.store.atomic import write_json
 from clip2.store.provenance import provenance
+from clip2.store.tables import read_table
 
 log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 FALLBACK_DEPTH = "pointclip_v2"
 """The depth method where no tuned one is given: it needs no training."""
+LEAST = 50
+"""Triplets kept aside; with fewer the weights would be chance."""
 CAUTION = (
     "point encoder and tuned depth towers were trained on triplets of this sample: their weights are rather too high"
 )
@@ -63,10 +66,14 @@ def run(
     torch.set_num_threads(max(1, threads))
     model, teacher = load_networks(model_dir, device)
     templates = tuple(model.config["templates"])
-    data = load_tune_data(triplets, embeddings, teacher, settings.max_triplets, settings.min_points, "off", threads)
+    tuned = towers_by_name([read_tower(path) for path in towers])
+    aside = _kept_aside([path for path, _ in triplets], model.config, tuned.values())
+    data = load_tune_data(
+        triplets, embeddings, teacher, settings.max_triplets, settings.min_points, "off", threads,
+        scene_wanted=lambda scene: not aside or scene in aside,
+    )  # fmt: skip
     if len(data.names) < 2:
         raise InputError(f"{triplets[0][0]}: the sample has one label only; the ensemble has nothing to tell apart")
-    tuned = towers_by_name([read_tower(path) for path in towers])
     depth = depth_scorers(list(tuned) or [FALLBACK_DEPTH], teacher, data.names, tuned)
     point = {"clip2": clip2_scorer(model.encode_points, teacher, data.names, templates)}
     scores = _score(data, point | depth, settings.batch_size)
@@ -85,7 +92,7 @@ def run(
         "criterion": "top-1 at the detector's labels, mean over the labels",
         "alone": {method: round(value, 6) for method, value in alone.items()},
         "together": round(reached, 6),
-        "caution": CAUTION,
+        **({"scenes_kept_aside": len(aside)} if aside else {"caution": CAUTION}),
     }
     members = {
         name: {"method": method, "weight": round(weights[name], 6), "scale": scales[name]}
@@ -99,6 +106,18 @@ def run(
     fusion = {"kind": "ensemble", "members": members, "fitted_on": fitted_on, "provenance": made_by}
     write_json(out, Fusion.model_validate(fusion).model_dump(mode="json"))
     log.info("ensemble: weights %s, label-mean top-1 %.3f (alone: %s)", weights, reached, fitted_on["alone"])
+
+
+def _kept_aside(triplets: Sequence[Path], model: Mapping[str, Any], towers: Iterable[Tower]) -> frozenset[str]:
+    """Scenes that neither the model (its config.json) nor a tower was trained on; none where they are too few."""
+    trained = [model, *(tower.header for tower in towers if tower.header.get("pre_trained_on") == "triplets")]
+    share = min(header.get("settings", {}).get("holdout", 0.0) for header in trained)
+    aside = scenes_held_out(triplets, share)
+    found = sum(scene in aside for path in triplets for scene in read_table(path, ["scene"])["scene"].to_pylist())
+    if found >= LEAST:
+        return aside
+    log.warning("%d triplets were kept aside from training: the weights are fitted on those trained on", found)
+    return frozenset()
 
 
 def _score(data: TuneData, scorers: Mapping[str, Scorer], batch_size: int) -> dict[str, Array]:

@@ -15,6 +15,7 @@ from clip2.evaluate.rivals.tune_adapter import tune_adapter
 from clip2.evaluate.rivals.tune_data import TripletShards, describe, load_tune_data
 from clip2.evaluate.rivals.tune_settings import TuneSettings
 from clip2.evaluate.rivals.tune_tower import tune_tower
+from clip2.pretrain.holdout import scenes_held_out
 from clip2.store.provenance import provenance
 from clip2.teach.teacher import load_teacher
 
@@ -53,9 +54,12 @@ def run(
     resolve_device(device)
     made_from = _provenance(triplets, embeddings, settings)
     teacher = load_teacher(settings.model, settings.pretrained, device)
+    share = settings.holdout if settings.pre_trained_on == "triplets" else 0.0
+    aside = scenes_held_out([path for path, _ in triplets], share)
     data = load_tune_data(
-        triplets, embeddings, teacher, settings.max_triplets, settings.min_points, settings.agreement, threads
-    )
+        triplets, embeddings, teacher, settings.max_triplets, settings.min_points, settings.agreement, threads,
+        scene_wanted=lambda scene: scene not in aside,
+    )  # fmt: skip
     projection = PROJECTIONS[settings.method]
     templates = settings.templates or (projection.template,)
     texts = teacher.encode_labels(data.names, templates)

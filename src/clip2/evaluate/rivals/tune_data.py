@@ -1,7 +1,7 @@
 """What a baseline is tuned on: crops, the teacher's vectors of their pictures, and their labels."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,12 @@ def load_tune_data(
     min_points: int,
     agreement: str,
     threads: int,
+    scene_wanted: Callable[[str], bool],
 ) -> TuneData:
     """Read, filter and thin triplets. Image vectors come from ``embeddings`` or else through the teacher, here.
+
+    Args:
+        scene_wanted: whether a scene's triplets are used.
 
     Raises:
         InputError: files that do not belong together, another teacher's embeddings, or fewer than two triplets left.
@@ -63,10 +67,13 @@ def load_tune_data(
         kinds.add(header["source_kind"])
         if header["axes"]["up"] != "z":
             raise InputError(f"{path}: its points' up direction is {header['axes']['up']!r}; turn them to 'z'")
-        table = read_table(path, ["label", "n_points"])
-        keep = table["n_points"].to_numpy() >= min_points
+        table = read_table(path, ["label", "scene", "n_points"])
+        keep = np.array([scene_wanted(scene) for scene in table["scene"].to_pylist()], bool)
         counts["triplets"] += len(keep)
-        counts["dropped_few_points"] += int((~keep).sum())
+        counts["dropped_other_scenes"] += int((~keep).sum())
+        enough = table["n_points"].to_numpy() >= min_points
+        counts["dropped_few_points"] += int((keep & ~enough).sum())
+        keep &= enough
         if embeddings is not None:
             found = _embeddings_of(path, embeddings[number], table.num_rows, teacher)
             if agreement == "drop":
