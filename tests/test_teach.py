@@ -55,6 +55,29 @@ def images(n: int) -> list[Image.Image]:
     return [Image.fromarray(rng.integers(0, 255, (40 + i, 40 + i, 3), dtype=np.uint8)) for i in range(n)]
 
 
+@pytest.mark.parametrize(("trained_so", "built_so"), [(True, False), (True, True), (False, False), (False, True)])
+def test_weights_run_with_the_activation_that_they_were_trained_with(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, trained_so: bool, built_so: bool
+) -> None:
+    """OpenAI's need QuickGELU, which open_clip's plain architectures ("ViT-L-14") have not: it only warns."""
+    weights = {"file": str(folder / "open_clip_model.safetensors"), "quick_gelu": trained_so}
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "Made", CONFIG | {"quick_gelu": built_so})
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "Made", {"a_tag": weights})
+    if built_so and not trained_so:
+        with pytest.raises(InputError, match="trained without QuickGELU; name 'Made'"):
+            load_teacher("Made", "a_tag", device="cpu")
+        return
+    network = load_teacher("Made", "a_tag", device="cpu").network
+    activations = {type(m.mlp.gelu) for tower in (network.visual, network) for m in tower.transformer.resblocks}
+    assert activations == {open_clip.transformer.QuickGELU if trained_so else torch.nn.GELU}
+
+
+def test_openais_weights_are_known_to_need_it() -> None:
+    for name in ("ViT-L-14", "ViT-B-32", "RN50"):
+        assert open_clip.get_pretrained_cfg(name, "openai")["quick_gelu"]
+        assert not open_clip.get_model_config(name).get("quick_gelu")
+
+
 def test_features_equal_the_plain_models(folder: Path) -> None:
     teacher = load_teacher(str(folder), device="cpu")
     assert (teacher.dim, teacher.image_size) == (16, 32)

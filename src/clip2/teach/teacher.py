@@ -119,8 +119,11 @@ def load_teacher(model: str, pretrained: str | None = None, device: str = "auto"
             f"teacher {model!r}: an architecture needs `pretrained`; open_clip.list_pretrained() lists them"
         )
     where = resolve_device(device)
+    quick_gelu = _quick_gelu(name, pretrained)
     try:
-        network, preprocess = open_clip.create_model_from_pretrained(name, pretrained=pretrained, device=where)
+        network, preprocess = open_clip.create_model_from_pretrained(
+            name, pretrained=pretrained, device=where, force_quick_gelu=quick_gelu
+        )
         tokenizer = open_clip.get_tokenizer(name)
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
@@ -144,3 +147,21 @@ def load_teacher(model: str, pretrained: str | None = None, device: str = "auto"
         image_size=size[0] if isinstance(size, tuple) else size,
         logit_scale=float(network.logit_scale.exp()),
     )
+
+
+def _quick_gelu(model: str, pretrained: str | None) -> bool:
+    """Whether to load an architecture with QuickGELU, since its weights were trained so (OpenAI's all were).
+
+    open_clip itself only warns, and runs such weights with the architecture's GELU: worse vectors, and no error.
+
+    Raises:
+        InputError: weights that were trained without, in a "-quickgelu" architecture.
+    """
+    weights = open_clip.get_pretrained_cfg(model, pretrained) if ":" not in model and pretrained else None
+    if not weights:  # a folder, a hub id or a file: what it says of itself counts
+        return False
+    trained_so = bool(weights.get("quick_gelu"))
+    if not trained_so and open_clip.get_model_config(model).get("quick_gelu"):
+        raise InputError(f"teacher {model!r}: weights {pretrained!r} were trained without QuickGELU; "
+                         f"name {model.removesuffix('-quickgelu')!r}")  # fmt: skip
+    return trained_so
