@@ -10,6 +10,7 @@
 #   {source}/triplets/{detector}.{lifter}/{shard}.parquet|.h5
 #   {source}/embeddings/{detector}.{lifter}.{teacher}/{shard}.h5
 #   {source}/objects/{shard}.parquet|.h5                  annotated objects to recognise
+#   {source}/encoded/{teacher}/{shard}.h5                 what the frozen teacher sees of them
 #   towers/…                                              tuned rivals
 #   models/{sources}.{detector}.{lifter}.{teacher}.{model}/…   the point encoder and its results
 #   {benchmark}_{task}.json, benchmark.json, benchmark.md      copies under fixed names

@@ -218,9 +218,6 @@ def teacher_files(wildcards):
 TOWER = "results/towers/{sources}.{detector}.{lifter}.{teacher}/{tower}.safetensors"
 SHAPE_TOWER = "results/towers/{pairs}.{teacher}/{tower}.safetensors"
 BASELINES = {name: baseline for name, baseline in CONFIG.baselines.items() if baseline}
-CHECKPOINTS = [
-    local(baseline.checkpoint) for baseline in BASELINES.values() if baseline.checkpoint
-]
 TUNED = [
     name
     for name, baseline in BASELINES.items()
@@ -233,18 +230,53 @@ PRETRAINED = {
 }
 
 
+IMAGE_TOWERS = [
+    name
+    for name, baseline in BASELINES.items()
+    if baseline.checkpoint or baseline.tune.method == "clip2point"
+]
+
+
+def tower_file(name, wildcards):
+    """The weights of a trained rival."""
+    baseline = BASELINES[name]
+    if baseline.checkpoint:
+        return local(baseline.checkpoint)
+    if baseline.pairs:
+        return SHAPE_TOWER.format(
+            pairs=baseline.pairs, teacher=wildcards.teacher, tower=name
+        )
+    keys = ("sources", "detector", "lifter", "teacher")
+    return TOWER.format(tower=name, **{key: getattr(wildcards, key) for key in keys})
+
+
 def towers(wildcards):
     """Input function: files of all trained rivals."""
-    parts = {
-        key: getattr(wildcards, key)
-        for key in ("sources", "detector", "lifter", "teacher")
-    }
-    own = expand(TOWER, tower=TUNED, **parts)
-    shared = [
-        SHAPE_TOWER.format(pairs=pairs, teacher=wildcards.teacher, tower=name)
-        for name, pairs in PRETRAINED.items()
-    ]
-    return own + shared + CHECKPOINTS
+    return [tower_file(name, wildcards) for name in BASELINES]
+
+
+def image_towers(wildcards):
+    """Input function: files of the rivals with an image tower of their own, not an adapter to the teacher's."""
+    return [tower_file(name, wildcards) for name in IMAGE_TOWERS]
+
+
+# What image towers see of a shard of objects: the frozen teacher's, and those of the rivals.
+ENCODED = "results/{source}/encoded/{teacher}/{shard}.h5"
+TOWER_ENCODED = (
+    "results/towers/{sources}.{detector}.{lifter}.{teacher}/{benchmark}.{shard}.h5"
+)
+
+
+def encoded(wildcards):
+    """Input function: what image towers see of all objects that the job's benchmark asks about."""
+    source = BENCHMARKS[wildcards.benchmark].source
+    patterns = [ENCODED, TOWER_ENCODED] if IMAGE_TOWERS else [ENCODED]
+    return expand(
+        patterns,
+        source=source,
+        shard=source_shards(source, "val"),
+        **{key: value for key, value in wildcards.items() if key != "source"},
+    )
 
 
 def tune_settings(tower):

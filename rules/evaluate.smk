@@ -99,9 +99,73 @@ for source in sources_with("object_set"):
             "--out {params.out} --settings {params.settings:q} > {log} 2>&1"
 
 
+def teacher_settings(wildcards):
+    """Function of the wildcards: the teacher, without the wording of its texts, which encoded objects have none of."""
+    teacher = section("teachers", wildcards.teacher)
+    kept = {key: value for key, value in teacher.items() if key != "templates"}
+    return json.dumps(kept, sort_keys=True)
+
+
+rule encode_objects:
+    input:
+        code=source_closure("clip2.evaluate.encoding"),
+        objects="results/{source}/objects/{shard}.parquet",
+        points="results/{source}/objects/{shard}.h5",
+        teacher=teacher_files,
+    output:
+        ENCODED,
+    log:
+        "logs/encode_objects/{source}.{teacher}.{shard}.log",
+    benchmark:
+        "results/benchmarks/encode_objects/{source}.{teacher}.{shard}.tsv"
+    conda:
+        "../envs/clip2.yaml"
+    threads: workers()
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=hours(4),
+        gpu=gpus(),
+    params:
+        settings=teacher_settings,
+        device=config["device"],
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 encode-objects --objects {input.objects} --out {output} "
+        "--device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule encode_objects_by_towers:
+    input:
+        code=source_closure("clip2.evaluate.encoding"),
+        objects=lambda wildcards: f"results/{BENCHMARKS[wildcards.benchmark].source}/objects/{wildcards.shard}.parquet",
+        points=lambda wildcards: f"results/{BENCHMARKS[wildcards.benchmark].source}/objects/{wildcards.shard}.h5",
+        teacher=teacher_files,
+        towers=image_towers,
+    output:
+        TOWER_ENCODED,
+    log:
+        "logs/encode_objects/{sources}.{detector}.{lifter}.{teacher}.{benchmark}.{shard}.log",
+    benchmark:
+        "results/benchmarks/encode_objects/{sources}.{detector}.{lifter}.{teacher}.{benchmark}.{shard}.tsv"
+    priority: 1  # the last long step before a result
+    conda:
+        "../envs/clip2.yaml"
+    threads: workers()
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=hours(4),
+        gpu=gpus(),
+    params:
+        settings=teacher_settings,
+        device=config["device"],
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 encode-objects --objects {input.objects} --towers {input.towers} "
+        "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
+
+
 rule zeroshot:
     input:
         code=source_closure("clip2.evaluate.zeroshot"),
+        encoded=encoded,
         objects=benchmark_shards("results/{source}/objects/{shard}.parquet"),
         points=benchmark_shards("results/{source}/objects/{shard}.h5"),
         model=multiext(f"{MODEL}/", "model.safetensors", "config.json"),
@@ -128,7 +192,7 @@ rule zeroshot:
         device=config["device"],
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 zeroshot --objects {input.objects} --model {params.folder} "
-        "--towers {input.towers} --ensemble {input.ensemble} "
+        "--encoded {input.encoded} --towers {input.towers} --ensemble {input.ensemble} "
         "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
 
 

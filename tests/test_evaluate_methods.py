@@ -8,7 +8,9 @@ import json
 import math
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import open_clip
 import pytest
@@ -20,6 +22,7 @@ from safetensors.torch import save_file
 
 from clip2.errors import InputError
 from clip2.evaluate.classes import BENCHMARK_CLASSES
+from clip2.evaluate.encoding import run as encode_objects
 from clip2.evaluate.methods import depth_scorers
 from clip2.evaluate.queries import Batch
 from clip2.evaluate.result import Result, read_result
@@ -34,6 +37,7 @@ from clip2.pretrain.settings import PretrainSettings
 from clip2.store.ragged import ragged_writer
 from clip2.store.schemas import OBJECTS
 from clip2.store.tables import write_table
+from clip2.teach.settings import TeachSettings
 from clip2.teach.teacher import Teacher, load_teacher
 
 CLIP = {
@@ -277,6 +281,58 @@ def test_methods_side_by_side(model_folder: Path, teacher: Teacher, tmp_path: Pa
     before = out.read_bytes()
     run(shards, model_folder, out, ZeroshotSettings(batch_size=16, bootstrap=50), "cpu")
     assert out.read_bytes() == before
+
+
+def test_what_image_towers_saw_once_is_not_computed_again(model_folder: Path, teacher: Teacher, tmp_path: Path) -> None:
+    shards = [write_objects(tmp_path, "a", 40), write_objects(tmp_path, "b", 23, 1)]
+    out, encoded = tmp_path / "result.json", [tmp_path / f"encoded-{path.name}" for path, _ in shards]
+
+    def methods(given: list[Path]) -> dict[str, Any]:
+        run(shards, model_folder, out, ZeroshotSettings(batch_size=16, bootstrap=0), "cpu", encoded=given)
+        return json.loads(out.read_text())["methods"]
+
+    computed = methods([])
+    for (path, _), file in zip(shards, encoded, strict=True):
+        encode_objects(path, file, TeachSettings(model=teacher.model), [], "cpu")
+    stored = methods(encoded[::-1])  # in any order: each says what it is of
+    assert stored["clip2"] == computed["clip2"]
+    assert list(stored) == list(computed)
+    for name, score in stored.items():
+        differ = np.abs(np.array(score["confusion"]) - np.array(computed[name]["confusion"])).sum()
+        assert differ <= 4  # float16 may turn near ties
+        assert score["n"] == computed[name]["n"]
+    with h5py.File(encoded[0], "r+") as a, h5py.File(encoded[1], "r+") as b:
+        assert set(a) == {"teacher_2d", "pointclip", "pointclip_v2"}
+        assert a["pointclip_v2"].shape == (40, 10, teacher.dim)
+        for file in (a, b):
+            file["pointclip"][:] = 0
+    blind = methods(encoded)
+    assert np.array(blind["pointclip"]["confusion"])[:, 0].sum() == blind["pointclip"]["n"]
+    assert blind["pointclip_v2"] == stored["pointclip_v2"]
+    half = methods(encoded[:1])  # the other shard's are computed
+    assert half["pointclip_v2"]["n"] == stored["pointclip_v2"]["n"]
+    np.testing.assert_allclose(half["pointclip_v2"]["top1"], stored["pointclip_v2"]["top1"], atol=0.05)
+
+
+def test_vectors_of_something_else_are_refused(model_folder: Path, teacher: Teacher, tmp_path: Path) -> None:
+    shard, file, out = write_objects(tmp_path, "a", 8), tmp_path / "encoded.h5", tmp_path / "result.json"
+    asked = ZeroshotSettings(methods=("pointclip",), bootstrap=0)
+    with pytest.raises(InputError, match=r"encoded\.h5: no such file"):
+        run([shard], model_folder, out, asked, "cpu", encoded=[file])
+    encode_objects(shard[0], file, TeachSettings(model=teacher.model), [], "cpu")
+    with h5py.File(file, "r+") as content:
+        header = json.loads(content.attrs["clip2"])
+        content.attrs["clip2"] = json.dumps(header | {"teacher": teacher.spec | {"model": "another"}})
+    with pytest.raises(InputError, match="made with the teacher"):
+        run([shard], model_folder, out, asked, "cpu", encoded=[file])
+    file.write_bytes(b"cut short")
+    with pytest.raises(InputError, match="not a readable file of encoded objects"):
+        run([shard], model_folder, out, asked, "cpu", encoded=[file])
+    with pytest.raises(InputError, match="holds triplets, not objects"):
+        encode_objects(
+            write_objects(tmp_path, "t", 3, kind="triplets")[0], file, TeachSettings(model=teacher.model), []
+        )
+    assert not out.exists()
 
 
 def test_classes_are_the_data_sets_own(model_folder: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from clip2.errors import InputError
+from clip2.evaluate.encoding import run as encode_objects
 from clip2.evaluate.ensemble import stage as ensemble_stage
 from clip2.evaluate.ensemble.fusion import centre, combine, read_fusion
 from clip2.evaluate.ensemble.settings import EnsembleSettings
@@ -445,6 +446,22 @@ def test_all_rivals_in_one_run(
     assert tuned["pre_trained_on"] == "triplets"
     assert result["protocol"]["ensemble"]["members"]["image"]["method"] == "teacher_2d"
     assert {name.split("/")[0] for name in result["provenance"]["inputs"]} == {"objects", "model", "towers", "ensemble"}
+
+    # the same from stored vectors: what the teacher and what towers of their own saw
+    stored = [tmp_path / "frozen.h5", tmp_path / "towers.h5"]
+    for file, given in zip(stored, ([], towers), strict=True):
+        encode_objects(objects[0], file, TeachSettings(model=teacher.model), given, "cpu")
+    with h5py.File(stored[1]) as file:
+        assert set(file) == {"clip2point", "clip2point_tp"}
+    settings, again = ZeroshotSettings(bootstrap=5), tmp_path / "again.json"
+    zeroshot([objects], model_folder, again, settings, "cpu", towers=towers, ensemble=fitted, encoded=stored)
+    for name, score in json.loads(again.read_text())["methods"].items():
+        differ = np.abs(np.array(score["confusion"]) - np.array(result["methods"][name]["confusion"])).sum()
+        assert differ <= 2, name
+    other = tmp_path / "other.safetensors"
+    tune.run(shards, embeddings, other, few(teacher, "clip2point", seed=1), "cpu")
+    with pytest.raises(InputError, match="another tower clip2point_tp"):
+        zeroshot([objects], model_folder, again, settings, "cpu", towers=[towers[0], other], encoded=stored)
 
     # the ensemble alone asks its members, and does not list them
     only = ZeroshotSettings(methods=("ensemble",), bootstrap=5)

@@ -14,7 +14,8 @@ import yaml
 from conftest import copy_checkout, snakemake
 
 ZEROSHOT = {"zeroshot", "report_result"}
-FROM_LIFT = {"lift", "embed", "pretrain", "tune", "ensemble", "report_triplets", "audit", *ZEROSHOT}
+FROM_TUNE = {"tune", "encode_objects_by_towers", "ensemble", *ZEROSHOT}
+FROM_LIFT = {"lift", "embed", "pretrain", "report_triplets", "audit", *FROM_TUNE}
 FROM_DETECT = {"detect", *FROM_LIFT}
 PUBLISH = {
     "publish_nuscenes_zeroshot_json",

@@ -145,6 +145,18 @@ def _add_evaluation(stages: Commands) -> None:
     _path(sub, "--data-root", "folder that the frames' paths are relative to")
     _path(sub, "--out", "objects (.parquet; the points go to .h5 beside it)")
 
+    sub = _command(
+        stages,
+        "encode-objects",
+        commands.encode_objects,
+        "objects through image towers, for all that is asked about them (evaluation only)",
+        TeachSettings,
+    )
+    _path(sub, "--objects", "objects of one shard (.parquet)")
+    _path(sub, "--towers", "tuned baselines (.safetensors), whose image towers to use; none: the teacher's", "*", False)
+    _path(sub, "--out", "vectors (.h5)")
+    _device(sub)
+
     sub = _command(stages, "tune", commands.tune, "a baseline tuned on triplets (or on rendered pairs)", TuneSettings)
     _path(sub, "--triplets", "triplets (.parquet), all shards", "+")
     _path(sub, "--embeddings", "embeddings (.h5), in the same order", "*", required=False)
@@ -170,6 +182,7 @@ def _add_evaluation(stages: Commands) -> None:
     )
     _path(sub, "--objects", "objects (.parquet), all shards", "+")
     _path(sub, "--model", "model folder")
+    _path(sub, "--encoded", "what encode-objects wrote of these objects (.h5), to compute less", "*", required=False)
     _path(sub, "--towers", "tuned baselines (.safetensors)", "*", required=False)
     _path(sub, "--ensemble", "weights of the ensemble (.json)", required=False)
     _path(sub, "--out", "result (.json)")

@@ -92,6 +92,12 @@ def scannet_objects(a: Arguments) -> None:
     run(a.frames, a.data_root, a.out, a.out.with_suffix(".h5"), parse_settings(a))
 
 
+def encode_objects(a: Arguments) -> None:
+    from clip2.evaluate.encoding import run
+
+    run(a.objects, a.out, parse_settings(a), a.towers, a.device, a.threads)
+
+
 def tune(a: Arguments) -> None:
     from clip2.evaluate.rivals.tune import run
 
@@ -109,7 +115,8 @@ def zeroshot(a: Arguments) -> None:
     from clip2.report.table import print_result
 
     settings = parse_settings(a)
-    run(_with_points(a.objects), a.model, a.out, settings, a.device, a.threads, towers=a.towers, ensemble=a.ensemble)
+    given = {"encoded": a.encoded, "towers": a.towers, "ensemble": a.ensemble}
+    run(_with_points(a.objects), a.model, a.out, settings, a.device, a.threads, **given)
     print_result(a.out)
 
 

@@ -1,11 +1,13 @@
 """The methods that answer "which class is this?": each takes a batch of objects and scores every class."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from clip2.errors import InputError
 from clip2.evaluate.features import picture_features
@@ -15,6 +17,7 @@ from clip2.evaluate.rivals.projections import PROJECTIONS, UNTUNED
 from clip2.evaluate.rivals.towers import Tower, build_adapter, build_visual, check_teacher
 from clip2.teach.teacher import Teacher
 
+TEACHER_2D = "teacher_2d"
 Scorer = Callable[[Batch], NDArray[np.float32]]
 """n objects → (n, C) scores, higher is better; a row of NaN where the method cannot answer."""
 
@@ -40,9 +43,41 @@ def teacher_2d_scorer(teacher: Teacher, names: Sequence[str], templates: Sequenc
     text = teacher.encode_labels(names, templates).cpu().numpy()
 
     def score(batch: Batch) -> NDArray[np.float32]:
-        return np.asarray(picture_features(teacher, batch.rows, threads) @ text.T, np.float32)
+        stored = batch.vectors.get(TEACHER_2D)
+        pictures = picture_features(teacher, batch.rows, threads) if stored is None else stored
+        return np.asarray(pictures @ text.T, np.float32)
 
     return score
+
+
+def encoder_of(method: str) -> str:
+    """What encodes the views of a depth method: itself, but adapters stand on the frozen teacher's."""
+    base = method.removesuffix("_tp")
+    return base if base in UNTUNED else method
+
+
+def view_encoders(
+    encoders: Iterable[str], teacher: Teacher, towers: Mapping[str, Tower]
+) -> dict[str, Callable[[Batch], Tensor]]:
+    """By name, what gives (n, V, D) unit vectors of the depth views of a batch's objects.
+
+    CLIP2Point and its variant share their pictures. What is given is kept until the next batch.
+
+    Args:
+        encoders: names as :func:`encoder_of` gives them.
+        towers: image towers by method name.
+
+    Raises:
+        InputError: a tower of another teacher.
+    """
+    found: dict[str, Callable[[Batch], Tensor]] = {}
+    for projection in PROJECTIONS.values():
+        maps = OncePerBatch[Batch](_drawer(projection, teacher))
+        for name in (projection.name, f"{projection.name}_tp"):
+            if name in encoders:
+                tower = None if name in UNTUNED else towers[name]
+                found[name] = OncePerBatch[Batch](_encoder(projection, teacher, maps, tower))
+    return found
 
 
 def depth_scorers(
@@ -50,7 +85,7 @@ def depth_scorers(
 ) -> dict[str, Scorer]:
     """Those of ``methods`` that see points as depth pictures: mean over the views of their cosine with the text.
 
-    A method and its tuned variant share what they can: pictures, and where the image tower is frozen, its vectors.
+    Vectors of the views that a batch brings along (``Batch.vectors``) are not computed again.
 
     Args:
         towers: tuned weights by method name.
@@ -58,20 +93,17 @@ def depth_scorers(
     Raises:
         InputError: a tower of another teacher.
     """
+    asked = [method for method in methods if method.removesuffix("_tp") in PROJECTIONS]
+    encoders = view_encoders({encoder_of(method) for method in asked}, teacher, towers)
     scorers: dict[str, Scorer] = {}
-    for projection in PROJECTIONS.values():
-        maps = OncePerBatch[Batch](_drawer(projection, teacher))
-        frozen = OncePerBatch[Batch](_encoder(projection, teacher, maps))
-        for method in (projection.name, f"{projection.name}_tp"):
-            if method not in methods:
-                continue
-            views: Callable[[Batch], Tensor]
-            if method in UNTUNED:
-                views = frozen
-            else:
-                views = _tuned_views(projection, towers[method], teacher, maps, frozen)
-            text = teacher.encode_labels(names, depth_templates(method, towers))
-            scorers[method] = _mean_cosine(views, text)
+    for method in asked:
+        base, encoder = method.removesuffix("_tp"), encoder_of(method)
+        adapter = None
+        if encoder != method:
+            check_teacher(towers[method], teacher)
+            adapter = build_adapter(towers[method], PROJECTIONS[base].n_views, teacher)
+        text = teacher.encode_labels(names, depth_templates(method, towers))
+        scorers[method] = _mean_cosine(encoder, encoders[encoder], adapter, text)
     return scorers
 
 
@@ -84,28 +116,26 @@ def _drawer(projection: Projection, teacher: Teacher) -> Callable[[Batch], Tenso
     return lambda batch: draw(projection, batch.crops, teacher)
 
 
-def _encoder(projection: Projection, teacher: Teacher, maps: Callable[[Batch], Tensor]) -> Callable[[Batch], Tensor]:
-    return lambda batch: encode_maps(projection, maps(batch), teacher)
-
-
-def _tuned_views(
-    projection: Projection,
-    tower: Tower,
-    teacher: Teacher,
-    maps: Callable[[Batch], Tensor],
-    frozen: Callable[[Batch], Tensor],
+def _encoder(
+    projection: Projection, teacher: Teacher, maps: Callable[[Batch], Tensor], tower: Tower | None
 ) -> Callable[[Batch], Tensor]:
-    check_teacher(tower, teacher)
-    if projection.name in UNTUNED:
-        adapter = build_adapter(tower, projection.n_views, teacher)
-        return lambda batch: adapter(frozen(batch))
-    visual = build_visual(tower, teacher)
-    return lambda batch: encode_maps(projection, maps(batch), teacher, visual)
+    if tower is not None:
+        check_teacher(tower, teacher)
+
+    @cache
+    def visual() -> nn.Module | None:  # as large as the teacher, and not needed where all vectors are stored
+        return None if tower is None else build_visual(tower, teacher)
+
+    return lambda batch: encode_maps(projection, maps(batch), teacher, visual())
 
 
-def _mean_cosine(views: Callable[[Batch], Tensor], text: Tensor) -> Scorer:
+def _mean_cosine(encoder: str, encode: Callable[[Batch], Tensor], adapter: nn.Module | None, text: Tensor) -> Scorer:
     def score(batch: Batch) -> NDArray[np.float32]:
-        return np.asarray((views(batch).mean(1) @ text.T).cpu().numpy(), np.float32)
+        stored = batch.vectors.get(encoder)
+        views = encode(batch) if stored is None else torch.from_numpy(stored).to(text.device)
+        if adapter is not None:
+            views = adapter(views)
+        return np.asarray((views.mean(1) @ text.T).cpu().numpy(), np.float32)
 
     return score
 

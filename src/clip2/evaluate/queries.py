@@ -1,8 +1,8 @@
 """Reading the objects that the `objects` stage wrote: what they are, and batches of them."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,19 @@ AGREED_IF_THERE = ("classes", "queries", "variant")
 
 @dataclass(frozen=True)
 class Batch:
-    """Some objects: rows of store.schemas.OBJECTS and their points (N_i, 4), z up, metres."""
+    """Some objects: rows of store.schemas.OBJECTS and their points (N_i, 4), z up, metres.
+
+    ``vectors``: what image towers saw of them, where that is stored: by encoder (n, D) or (n, V, D) float32.
+    """
 
     rows: list[dict[str, Any]]
     crops: list[NDArray[np.float32]]
+    vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def take(self, chosen: list[int]) -> "Batch":
+        """Some of them."""
+        vectors = {name: values[chosen] for name, values in self.vectors.items()}
+        return Batch([self.rows[i] for i in chosen], [self.crops[i] for i in chosen], vectors)
 
 
 def common_header(shards: Shards) -> dict[str, Any]:
@@ -62,20 +71,31 @@ def common_header(shards: Shards) -> dict[str, Any]:
     }
 
 
-def batches(shards: Shards, columns: list[str], batch_size: int) -> Iterator[Batch]:
+def batches(
+    shards: Shards,
+    columns: list[str],
+    batch_size: int,
+    stored: Callable[[Path], Mapping[str, Any]] = lambda path: {},
+) -> Iterator[Batch]:
     """All objects, ``batch_size`` in memory at a time; batches do not reach over shards.
+
+    Args:
+        stored: gives the stored vectors of a shard (its Parquet file): by encoder, what can be cut into slices of rows.
 
     Raises:
         InputError: a shard's two files do not belong together.
     """
     for path, points_path in shards:
-        rows = iterate_rows(path, columns, batch_size)
+        rows, vectors, first = iterate_rows(path, columns, batch_size), stored(path), 0
         with RaggedReader(points_path) as reader:
             for points, offsets in reader.chunks(batch_size):
                 batch = list(islice(rows, len(offsets) - 1))
                 if len(batch) < len(offsets) - 1:
                     break
-                yield Batch(batch, np.split(points, offsets[1:-1]))
+                here = slice(first, first + len(batch))
+                own = {name: values[here].astype(np.float32) for name, values in vectors.items()}
+                yield Batch(batch, np.split(points, offsets[1:-1]), own)
+                first = here.stop
             else:
                 if next(rows, None) is None:
                     continue

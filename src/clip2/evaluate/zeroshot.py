@@ -1,7 +1,7 @@
 """Stage `zeroshot`: every method on the same objects, side by side, and one result file."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.classes import choose_classes, class_words
+from clip2.evaluate.encoded import open_encoded
 from clip2.evaluate.ensemble.fusion import Fusion, fused, read_fusion
 from clip2.evaluate.features import model_inputs
 from clip2.evaluate.methods import (
@@ -23,7 +24,7 @@ from clip2.evaluate.methods import (
     towers_by_name,
 )
 from clip2.evaluate.metrics import DIGITS, chance_metrics, class_mean, confusion_counts, recognition_metrics
-from clip2.evaluate.queries import Batch, Shards, batches, common_header
+from clip2.evaluate.queries import Shards, batches, common_header
 from clip2.evaluate.result import write_result
 from clip2.evaluate.rivals.projections import TUNED
 from clip2.evaluate.rivals.towers import Tower, read_tower
@@ -48,6 +49,7 @@ def run(
     device: str = "auto",
     threads: int = 1,
     *,
+    encoded: Sequence[Path] = (),
     towers: Sequence[Path] = (),
     ensemble: Path | None = None,
 ) -> None:
@@ -56,6 +58,7 @@ def run(
     Args:
         objects: (Parquet, HDF5) of every shard that the `objects` stage wrote.
         model_dir: folder of a pretrained model; its config.json names the teacher that all methods share.
+        encoded: what `clip2 encode-objects` wrote of these objects; what is not there is computed here.
         towers: tuned baselines (`clip2 tune`) or CLIP2Point's checkpoint.
         ensemble: what `clip2 ensemble` wrote.
     """
@@ -71,7 +74,15 @@ def run(
     templates = settings.templates or tuple(config["templates"])
     asked = _with_members(methods, fusion)
     scorers = _scorers(asked, names, templates, model_dir, teacher, tuned, device, threads)
-    scores, facts, n_other = _score_all(objects, scorers, classes, settings.batch_size, header["n_objects"])
+    made_from = _provenance(objects, model_dir, settings, encoded, towers, ensemble)
+    digests = made_from["inputs"]
+    with open_encoded(
+        encoded, teacher.spec, {t.name: digests[f"towers/{t.path.name}"] for t in tuned.values()}
+    ) as seen:
+        scores, facts, n_other = _score_all(
+            objects, scorers, classes, settings.batch_size, header["n_objects"],
+            lambda path: seen.of(digests[f"objects/{path.name}"]),
+        )  # fmt: skip
     labels = facts["label"]
     if not len(labels):
         raise InputError(f"{objects[0][0]}: not one object of the classes asked for, in {len(objects)} shards; "
@@ -101,7 +112,7 @@ def run(
             "n_objects": len(labels),
             "skipped": skipped,
             "methods": measured,
-            "provenance": _provenance(objects, model_dir, settings, towers, ensemble),
+            "provenance": made_from,
         },
     )
     for name, figures in measured.items():
@@ -160,19 +171,25 @@ def _scorers(
 
 
 def _score_all(
-    objects: Shards, scorers: dict[str, Scorer], classes: Sequence[str], batch_size: int, n_objects: int
+    objects: Shards,
+    scorers: dict[str, Scorer],
+    classes: Sequence[str],
+    batch_size: int,
+    n_objects: int,
+    stored: Callable[[Path], Mapping[str, Any]],
 ) -> tuple[dict[str, Array], dict[str, Array], int]:
     """Scores (n, C) of each method, facts (n,) of the objects, and how many objects are of no class asked for."""
     index = {name: i for i, name in enumerate(classes)}
     scores: dict[str, list[Array]] = {method: [np.empty((0, len(index)), np.float32)] for method in scorers}
     facts: dict[str, list[Any]] = {"label": [], "scene": [], "n_points": [], "in_camera": []}
     n_other = 0
-    columns = ["scene", "class_name", "n_points", "camera"] + ["image"] * ("teacher_2d" in scorers)
+    with_pictures = "teacher_2d" in scorers and not all("teacher_2d" in stored(path) for path, _ in objects)
+    columns = ["scene", "class_name", "n_points", "camera"] + ["image"] * with_pictures
     n_batches = -(-n_objects // batch_size)
-    for whole in progress(batches(objects, columns, batch_size), "batches of objects", n_batches):
+    for whole in progress(batches(objects, columns, batch_size, stored), "batches of objects", n_batches):
         kept = [i for i, row in enumerate(whole.rows) if row["class_name"] in index]
         n_other += len(whole.rows) - len(kept)
-        batch = Batch([whole.rows[i] for i in kept], [whole.crops[i] for i in kept])
+        batch = whole.take(kept)
         if not kept:
             continue
         for method, scorer in scorers.items():
@@ -238,10 +255,16 @@ def _protocol(
 
 
 def _provenance(
-    objects: Shards, model_dir: Path, settings: ZeroshotSettings, towers: Sequence[Path], ensemble: Path | None
+    objects: Shards,
+    model_dir: Path,
+    settings: ZeroshotSettings,
+    encoded: Sequence[Path],
+    towers: Sequence[Path],
+    ensemble: Path | None,
 ) -> dict[str, Any]:
     inputs = {f"objects/{path.name}": path for pair in objects for path in pair}
     inputs |= model_inputs(model_dir)
+    inputs |= {f"encoded/{i}/{path.name}": path for i, path in enumerate(encoded)}
     inputs |= {f"towers/{path.name}": path for path in towers}
     if ensemble is not None:
         inputs["ensemble"] = ensemble

@@ -72,9 +72,6 @@ def _provenance(shards: list[Shard], settings: PretrainSettings) -> dict[str, An
         for i, shard in enumerate(shards)
         for kind, path in (("triplets", shard.triplets), ("points", shard.points), ("embeddings", shard.embeddings))
     }
-    for path in inputs.values():
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; make it with `snakemake {path}`")
     return provenance("pretrain", settings.model_dump(mode="json"), inputs, PACKAGES, settings.seed)
 
 

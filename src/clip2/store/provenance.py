@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clip2 import __version__
+from clip2.errors import InputError
 
 
 def file_digest(path: Path) -> str:
@@ -39,7 +40,13 @@ def provenance(
         settings: the part of the configuration that the stage read.
         inputs: name → file whose content went in; stored as digests, so that moving a folder changes nothing.
         packages: distributions whose version can change the outcome.
+
+    Raises:
+        InputError: an input that is not there.
     """
+    for path in inputs.values():
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; make it with `snakemake {path}`")
     return {
         "stage": stage,
         "clip2": __version__,

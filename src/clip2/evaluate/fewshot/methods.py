@@ -67,7 +67,7 @@ def know_all(
     for whole in progress(batches(shards, columns, settings.batch_size), "batches of objects", n_batches):
         kept = [i for i, row in enumerate(whole.rows) if row["class_name"] in index]
         if kept:
-            batch = Batch([whole.rows[i] for i in kept], [whole.crops[i] for i in kept])
+            batch = whole.take(kept)
             labels = np.array([index[row["class_name"]] for row in batch.rows], np.int64)
             parts.append(know(batch, labels, model, teacher, settings, threads))
     if not parts:

@@ -83,8 +83,5 @@ def run(
 def _provenance(triplets: TripletShards, embeddings: Sequence[Path] | None, settings: TuneSettings) -> dict[str, Any]:
     inputs = {f"triplets/{i}/{path.name}": path for i, pair in enumerate(triplets) for path in pair}
     inputs |= {f"embeddings/{i}/{path.name}": path for i, path in enumerate(embeddings or ())}
-    for path in inputs.values():
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; make it with `snakemake {path}`")
     kept = {key: value for key, value in settings.model_dump(mode="json").items() if key not in OPERATIONAL}
     return provenance("tune", kept, inputs, PACKAGES, settings.seed)

@@ -1,0 +1,78 @@
+"""Stage `encode-objects`: a shard's objects through image towers, once for all that is asked about them.
+
+By the frozen teacher: their pictures, and the depth views of PointCLIP and PointCLIP V2, tuned or not. By towers of
+their own: CLIP2Point's views. A new point encoder, other words for the classes or another adapter need none of it
+again.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clip2.console import progress
+from clip2.errors import InputError
+from clip2.evaluate.encoded import write_encoded
+from clip2.evaluate.features import picture_features
+from clip2.evaluate.methods import TEACHER_2D, towers_by_name, view_encoders
+from clip2.evaluate.queries import Batch, batches
+from clip2.evaluate.rivals.projections import UNTUNED
+from clip2.evaluate.rivals.towers import read_tower
+from clip2.store.provenance import provenance
+from clip2.store.tables import read_header
+from clip2.teach.settings import TeachSettings
+from clip2.teach.teacher import load_teacher
+
+log = logging.getLogger(__name__)
+
+Encoder = Callable[[Batch], NDArray[Any]]
+BATCH = 64
+"""Objects in memory at a time."""
+
+
+def run(
+    objects: Path, out: Path, settings: TeachSettings, towers: Sequence[Path], device: str = "auto", threads: int = 1
+) -> None:
+    """Write the vectors of one shard (evaluate.encoded).
+
+    Args:
+        objects: a shard that the `objects` stage wrote (.parquet, its points beside it).
+        settings: of the teacher.
+        towers: given any, the vectors are theirs and not the frozen teacher's; adapters among them are passed over.
+    """
+    torch.set_num_threads(max(1, threads))
+    points = objects.with_suffix(".h5")
+    header = read_header(objects)
+    if header.get("kind") != "objects":
+        raise InputError(f"{objects}: holds {header.get('kind')}, not objects; give what `clip2 objects` wrote")
+    own = towers_by_name([tower for tower in map(read_tower, towers) if tower.base not in UNTUNED])
+    made_from = provenance(
+        "encode-objects", settings.model_dump(mode="json", exclude={"templates"}),
+        {"objects": objects, "points": points, **{f"towers/{name}": tower.path for name, tower in own.items()}},
+        ("torch", "torch-scatter", "open_clip_torch", "pillow"),
+    )  # fmt: skip
+    teacher = load_teacher(settings.model, settings.pretrained, device)
+    encoders: dict[str, Encoder] = {}
+    if not towers:
+        encoders[TEACHER_2D] = lambda batch: picture_features(teacher, batch.rows, threads)
+    views = view_encoders(own if towers else UNTUNED, teacher, own)
+    encoders |= {name: _on_the_cpu(encode) for name, encode in views.items()}
+    n = header["counts"]["objects"]
+
+    def vectors() -> Iterator[dict[str, NDArray[Any]]]:
+        columns = ["class_name"] + ["image"] * (TEACHER_2D in encoders)
+        for batch in progress(batches([(objects, points)], columns, BATCH), "batches of objects", -(-n // BATCH)):
+            yield {name: encode(batch) for name, encode in encoders.items()}
+
+    digests = {name: made_from["inputs"][f"towers/{name}"] for name in own}
+    write_encoded(out, vectors(), n, {"teacher": teacher.spec, "towers": digests, "provenance": made_from})
+    log.info("%d objects encoded by %s", n, ", ".join(encoders))
+
+
+def _on_the_cpu(encode: Callable[[Batch], Tensor]) -> Encoder:
+    return lambda batch: np.asarray(encode(batch).cpu().numpy())
