@@ -27,7 +27,9 @@ PARTS: dict[str, Callable[[Options], Iterator[Comparison]]] = {
 }
 GPU_PARTS = ("detect", "embed", "pretrain")
 """Whose goals are for a GPU."""
-GROWTH = "growth"
+OTHERS = ("growth", "accuracy", "snakemake")
+OF_RESULTS = ("accuracy", "snakemake")
+"""Parts that need the results of a finished run."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,23 +44,30 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join([*PARTS, GROWTH])}; default all")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join([*PARTS, *OTHERS])}; default all that can be run"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda …")
     parser.add_argument("--quick", action="store_true", help="small and few: whether it runs, not how fast")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="for decoding beside a GPU")
     parser.add_argument("--realdata", type=Path, help="folder of real sample frames with a frames.json, for lift")
-    parser.add_argument("--results", type=Path, help="results of a finished run of the built-in world: its idle time")
-    parser.add_argument("--accuracy", action="store_true", help="what speed costs in accuracy; needs --results")
+    parser.add_argument(
+        "--results", type=Path, help=f"results of a finished run of the built-in world, for {' and '.join(OF_RESULTS)}"
+    )
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for benchmarks.json and .png")
     asked = parser.parse_args(arguments)
-    if unknown := [part for part in asked.parts if part not in (*PARTS, GROWTH)]:
-        parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join([*PARTS, GROWTH])}")
+    asked.parts = asked.parts or [part for part in (*PARTS, *OTHERS) if asked.results or part not in OF_RESULTS]
+    for part in asked.parts:
+        if part not in (*PARTS, *OTHERS):
+            parser.error(f"no such part: {part}; there are {', '.join([*PARTS, *OTHERS])}")
+        if part in OF_RESULTS and asked.results is None:
+            parser.error(f"{part} needs --results: the results folder of a finished run of the built-in world")
     return asked
 
 
 def _run(asked: argparse.Namespace, scratch: Path) -> None:
     out = standard_output()
-    parts = asked.parts or [*PARTS, GROWTH]
+    parts = asked.parts
     options = Options(resolve_device(asked.device), asked.quick, scratch, asked.threads, asked.realdata, asked.results)
     if options.device.type == "cpu":
         os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that are started from here
@@ -77,11 +86,11 @@ def _run(asked: argparse.Namespace, scratch: Path) -> None:
             out.print(f"{part}: {comparison.name} done")
             comparisons.append(comparison)
     grown = []
-    for one in growth.run(options) if GROWTH in parts else ():
+    for one in growth.run(options) if "growth" in parts else ():
         out.print(f"growth: {one.name} done")
         grown.append(one)
-    found = accuracy.run(options) if asked.accuracy else []
-    idle = None if asked.results is None else overhead.run(asked.results)
+    found = accuracy.run(options) if "accuracy" in parts else []
+    idle = overhead.run(asked.results) if "snakemake" in parts else None
     if comparisons:
         report.print_comparisons(comparisons, out)
     if grown:
@@ -103,10 +112,13 @@ def _run(asked: argparse.Namespace, scratch: Path) -> None:
         "snakemake": idle,
         "skipped": skipped,
     }
-    write_json(asked.out / "benchmarks.json", written)
-    title = in_words(machine) + " (--quick: shows that it runs, not how fast)" * options.quick
-    report.draw(comparisons, grown, title, asked.out / "benchmarks.png")
-    out.print(f"written: {asked.out / 'benchmarks.json'}, {asked.out / 'benchmarks.png'}")
+    figures, picture = asked.out / "benchmarks.json", asked.out / "benchmarks.png"
+    write_json(figures, written)
+    out.print(f"written: {figures}")
+    if comparisons or grown:
+        title = in_words(machine) + " (--quick: shows that it runs, not how fast)" * options.quick
+        report.draw(comparisons, grown, title, picture)
+        out.print(f"written: {picture}")
 
 
 if __name__ == "__main__":

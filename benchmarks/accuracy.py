@@ -42,10 +42,9 @@ def run(options: Options) -> list[Accuracy]:
     """Train every variant on the world's triplets of ``options.results``, evaluate each on its objects.
 
     Raises:
-        InputError: no results folder given, or it lacks triplets, embeddings or objects.
+        InputError: the results folder lacks triplets, embeddings or objects.
     """
-    if options.results is None:
-        raise InputError("--accuracy needs --results: the results folder of a finished run of the built-in world")
+    assert options.results is not None
     shards, objects = _inputs(options.results / "world")
     demo = configuration()["models"]["small"]
     found: dict[str, list[float]] = {name: [] for name in VARIANTS if name != PLAIN or options.gpu}

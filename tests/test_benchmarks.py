@@ -205,11 +205,12 @@ def test_idle_time_of_a_run(tmp_path: Path) -> None:
 
 
 def test_wrong_input_is_told(tmp_path: Path) -> None:
-    from benchmarks import accuracy, keyframe
+    from benchmarks import __main__, accuracy, keyframe
     from clip2.errors import InputError
 
-    with pytest.raises(InputError, match="needs --results"):
-        accuracy.run(options(tmp_path))
+    for wrong in (["accuracy"], ["lift", "what"]):
+        with pytest.raises(SystemExit):
+            __main__.main(wrong)
     with pytest.raises(InputError, match="holds no embeddings"):
         accuracy.run(options(tmp_path, results=tmp_path))
     with pytest.raises(InputError, match=r"frames\.json"):

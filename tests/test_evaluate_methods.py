@@ -304,6 +304,8 @@ def test_what_image_towers_saw_once_is_not_computed_again(model_folder: Path, te
     with h5py.File(encoded[0], "r+") as a, h5py.File(encoded[1], "r+") as b:
         assert set(a) == {"teacher_2d", "pointclip", "pointclip_v2"}
         assert a["pointclip_v2"].shape == (40, 10, teacher.dim)
+        assert np.isnan(a["pointclip"][::7]).all()  # of no class, so nobody asks
+        assert np.isfinite(a["pointclip"][1:7]).all()
         for file in (a, b):
             file["pointclip"][:] = 0
     blind = methods(encoded)

@@ -1,7 +1,8 @@
 """Files of what image towers see of a shard's objects, computed once for all that is asked about them.
 
 HDF5, float16, rows as in the shard. A data set an encoder: ``teacher_2d`` (n, D) of the pictures, NaN where there is
-none; a depth method (n, V, D) of its views. The attribute ``clip2`` is the JSON header.
+none; a depth method (n, V, D) of its views. Objects of no benchmark class are NaN. The attribute ``clip2`` is the JSON
+header.
 """
 
 import json
@@ -20,18 +21,21 @@ from clip2.store.atomic import atomic_path
 Array = NDArray[Any]
 
 
-def write_encoded(path: Path, batches: Iterable[Mapping[str, Array]], n: int, header: Mapping[str, Any]) -> None:
-    """Write a file from batches of vectors by encoder, ``n`` objects in all."""
+def write_encoded(
+    path: Path, batches: Iterable[tuple[list[int], Mapping[str, Array]]], n: int, header: Mapping[str, Any]
+) -> None:
+    """Write a file.
+
+    Args:
+        batches: rising rows of the shard, and their vectors by encoder. Other rows are NaN.
+        n: rows of the shard.
+    """
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        done = 0
-        for batch in batches:
-            size = 0
-            for name, vectors in batch.items():
-                size = len(vectors)
+        for rows, vectors in batches:
+            for name, values in vectors.items():
                 if name not in file:
-                    file.create_dataset(name, (n, *vectors.shape[1:]), np.float16)
-                file[name][done : done + size] = vectors.astype(np.float16)
-            done += size
+                    file.create_dataset(name, (n, *values.shape[1:]), np.float16, fillvalue=np.nan)
+                file[name][rows] = values.astype(np.float16)
         file.attrs["clip2"] = json.dumps({"kind": "encoded objects", **header}, allow_nan=False)
 
 

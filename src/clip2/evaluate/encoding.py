@@ -64,14 +64,19 @@ def run(
     encoders |= {name: _on_the_cpu(encode) for name, encode in views.items()}
     n = header["counts"]["objects"]
 
-    def vectors() -> Iterator[dict[str, NDArray[Any]]]:
+    def vectors() -> Iterator[tuple[list[int], dict[str, NDArray[Any]]]]:
+        first = 0
         columns = ["class_name"] + ["image"] * (TEACHER_2D in encoders)
         for batch in progress(batches([(objects, points)], columns, BATCH), "batches of objects", -(-n // BATCH)):
-            yield {name: encode(batch) for name, encode in encoders.items()}
+            asked = [i for i, row in enumerate(batch.rows) if row["class_name"] is not None]
+            some = batch.take(asked)
+            if asked:
+                yield [first + i for i in asked], {name: encode(some) for name, encode in encoders.items()}
+            first += len(batch.rows)
 
     digests = {name: made_from["inputs"][f"towers/{name}"] for name in own}
     write_encoded(out, vectors(), n, {"teacher": teacher.spec, "towers": digests, "provenance": made_from})
-    log.info("%d objects encoded by %s", n, ", ".join(encoders))
+    log.info("%d objects, those of the benchmark's classes encoded by %s", n, ", ".join(encoders))
 
 
 def _on_the_cpu(encode: Callable[[Batch], Tensor]) -> Encoder:

@@ -28,7 +28,10 @@ class PretrainSettings(Settings):
         "nothing / leave out of the text loss / drop the triplet / take the teacher's label",
     )
     holdout: float = Field(
-        0.1, ge=0, lt=1, description="share of the scenes that is kept aside: on them the ensemble's weights are fitted"
+        0.05,
+        ge=0,
+        lt=1,
+        description="share of the scenes that is kept aside: on them the ensemble's weights are fitted",
     )
     balance: float = Field(
         0.0, ge=0, le=1, description="labels are drawn with frequency^(1-balance): 0 as they come, 1 all equally often"

@@ -27,7 +27,10 @@ class TuneSettings(Settings):
         "off", description="drop: leave out triplets whose picture the teacher calls another label, as in pretrain"
     )
     holdout: float = Field(
-        0.1, ge=0, lt=1, description="share of the scenes that is kept aside: on them the ensemble's weights are fitted"
+        0.05,
+        ge=0,
+        lt=1,
+        description="share of the scenes that is kept aside: on them the ensemble's weights are fitted",
     )
     epochs: int = Field(20, ge=1, description="passes over the triplets")
     batch_size: int = Field(256, ge=2, description="triplets a step")
