@@ -400,7 +400,9 @@ def test_the_ensemble_is_fitted_on_scenes_that_nobody_was_trained_on(
     model_folder: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(ensemble_stage, "LEAST", 50)
     tower, fitted = tmp_path / "tower.safetensors", tmp_path / "ensemble.json"
     tune.run(shards, embeddings, tower, few(teacher, "pointclip", holdout=0.8, min_points=1), "cpu")
     assert read_tower(tower).header["counts"] == {

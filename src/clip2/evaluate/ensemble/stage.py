@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 Array = NDArray[Any]
 FALLBACK_DEPTH = "pointclip_v2"
 """The depth method where no tuned one is given: it needs no training."""
-LEAST = 50
-"""Triplets kept aside; with fewer the weights would be chance."""
+LEAST = 500
+"""Triplets kept aside. Fewer are of one or two scenes, and weights that fit those fit no others."""
 CAUTION = (
     "point encoder and tuned depth towers were trained on triplets of this sample: their weights are rather too high"
 )
