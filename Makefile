@@ -30,11 +30,12 @@ bench: environment
 environment: .venv/ready
 
 # torch-scatter is compiled against the torch just installed, so it comes after it, and from no cache: pip does not know
-# which torch a cached build belongs to. The last line proves that it fits.
+# which torch a cached build belongs to. Without its CUDA part, which would need a toolkit of torch's own version: what is
+# used of it runs on any device without. The last line proves that it fits.
 .venv/ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
-	.venv/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-cache-dir --no-binary torch-scatter torch-scatter==2.1.2
+	FORCE_ONLY_CPU=1 .venv/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-cache-dir --no-binary torch-scatter torch-scatter==2.1.2
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	.venv/bin/python -c "import torch_scatter, clip2"
 	touch .venv/ready

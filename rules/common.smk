@@ -155,11 +155,6 @@ def section(*keys):
     return value or {}
 
 
-def file_of(*keys):
-    """A file that the configuration names; nothing where it names none."""
-    return local(section(*keys) or [])
-
-
 def settings_of(*keys):
     """A stage's slice of the configuration, as the JSON text that its command line takes."""
     return json.dumps(section(*keys), sort_keys=True)
@@ -211,7 +206,16 @@ def model_files(folder):
 
 def teacher_files(wildcards):
     """Input function: files of the job's teacher."""
-    return model_files(config["teachers"][wildcards.teacher]["model"])
+    return model_files(CONFIG.teachers[wildcards.teacher].model)
+
+
+def detector_files(wildcards):
+    """Input function: files of the job's detector: its vocabulary, and its model's or the stored boxes."""
+    detector = CONFIG.detectors[wildcards.detector]
+    words = local(str(detector.vocabulary))
+    if detector.kind == "stored":
+        return [words, local(str(detector.boxes))]
+    return [words, *model_files(detector.model)]
 
 
 # Rivals that are trained: on a benchmark's own triplets, or once for all on rendered shapes.

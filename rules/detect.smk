@@ -3,13 +3,7 @@ rule detect:
     input:
         code=source_closure("clip2.detect.stage"),
         frames="results/{source}/frames/{shard}.parquet",
-        model=lambda wildcards: model_files(
-            config["detectors"][wildcards.detector]["model"]
-        ),
-        boxes=lambda wildcards: file_of("detectors", wildcards.detector, "boxes"),
-        vocabulary=lambda wildcards: file_of(
-            "detectors", wildcards.detector, "vocabulary"
-        ),
+        detector=detector_files,
     output:
         "results/{source}/detections/{detector}/{shard}.parquet",
     log:

@@ -3,9 +3,7 @@ rule embed:
     input:
         code=source_closure("clip2.teach.stage"),
         triplets=f"{MINED}/{{shard}}.parquet",
-        model=lambda wildcards: model_files(
-            config["teachers"][wildcards.teacher]["model"]
-        ),
+        model=teacher_files,
     output:
         f"{EMBEDDED}/{{shard}}.h5",
     log:

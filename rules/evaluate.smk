@@ -108,7 +108,7 @@ def teacher_settings(wildcards):
 
 rule encode_objects:
     input:
-        code=source_closure("clip2.evaluate.encoding"),
+        code=source_closure("clip2.evaluate.encode_objects"),
         objects="results/{source}/objects/{shard}.parquet",
         points="results/{source}/objects/{shard}.h5",
         teacher=teacher_files,
@@ -135,7 +135,7 @@ rule encode_objects:
 
 rule encode_objects_by_towers:
     input:
-        code=source_closure("clip2.evaluate.encoding"),
+        code=source_closure("clip2.evaluate.encode_objects"),
         objects=lambda wildcards: f"results/{BENCHMARKS[wildcards.benchmark].source}/objects/{wildcards.shard}.parquet",
         points=lambda wildcards: f"results/{BENCHMARKS[wildcards.benchmark].source}/objects/{wildcards.shard}.h5",
         teacher=teacher_files,

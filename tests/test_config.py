@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from clip2.check import read_config
 from clip2.cli import build_parser, main
-from clip2.config import Config
+from clip2.config import PARTS, Config
 from clip2.errors import InputError
+from clip2.pretrain.settings import PretrainSettings
 from clip2.settings_flags import parse_settings
 
 
@@ -18,6 +21,35 @@ def test_shipped_configurations_are_valid(repository: Path) -> None:
     for experiment in (repository / "config").glob("*.yaml"):
         config = Config.model_validate(read_config([repository / "config.yaml", experiment]))
         assert config.experiment.benchmark in config.benchmarks
+
+
+def leaves(tree: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """Paths of all values that are not sections."""
+    if not isinstance(tree, dict):
+        return {path}
+    return {leaf for key, value in tree.items() for leaf in leaves(value, (*path, key))}
+
+
+@pytest.mark.parametrize("name", ["nuscenes", "once", "sunrgbd", "scannet", "folder"])
+def test_nothing_of_the_demo_is_left_in_a_real_experiment(repository: Path, name: str) -> None:
+    """Files lie over config.yaml key by key: what they do not name stays as the demo has it."""
+    own = yaml.safe_load((repository / "config" / f"{name}.yaml").read_text())
+    demo = yaml.safe_load((repository / "config.yaml").read_text())
+    config = read_config([repository / "config.yaml", repository / "config" / f"{name}.yaml"])
+    used: dict[str, Any] = {
+        "experiment": config["experiment"],
+        "evaluation": config["evaluation"],
+        **{section: {k: v for k, v in config[section].items() if v} for section in ("benchmarks", "baselines")},
+        **{section: {n: config[section][n] for n in [config["experiment"][part]]} for part, section in PARTS.items()},
+    }
+    (benchmark,) = used["benchmarks"].values()
+    used["sources"] = {n: config["sources"][n] for n in {benchmark["source"], *benchmark["train"]}}
+    assert not (leaves(used) & leaves(demo)) - leaves(own)
+    checked = Config.model_validate(config)
+    assert (checked.benchmarks[config["experiment"]["benchmark"]].detector or checked.experiment.detector) == "owlv2"
+    towers = [baseline.tune for baseline in checked.baselines.values() if baseline]
+    assert {tune.holdout for tune in towers} == {PretrainSettings().holdout}
+    assert {tune.agreement for tune in towers} == {PretrainSettings().agreement}
 
 
 def test_generated_files_are_up_to_date(repository: Path, tmp_path: Path) -> None:

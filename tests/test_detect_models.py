@@ -117,7 +117,7 @@ def dino_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64,
         },
         d_model=32, encoder_layers=1, decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2,
-        encoder_ffn_dim=32, decoder_ffn_dim=32, num_queries=20, num_feature_levels=2, max_text_len=24,
+        encoder_ffn_dim=32, decoder_ffn_dim=32, num_queries=20, num_feature_levels=3, max_text_len=24,
         encoder_n_points=2, decoder_n_points=2,
     )  # fmt: skip
     torch.manual_seed(0)

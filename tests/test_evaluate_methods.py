@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 
 from clip2.errors import InputError
 from clip2.evaluate.classes import BENCHMARK_CLASSES
-from clip2.evaluate.encoding import run as encode_objects
+from clip2.evaluate.encode_objects import run as encode_objects
 from clip2.evaluate.methods import depth_scorers
 from clip2.evaluate.queries import Batch
 from clip2.evaluate.result import Result, read_result

@@ -1,5 +1,6 @@
 """nuScenes ingest on the real key frame, against the devkit and the data set's own point counts."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from nuscenes.nuscenes import NuScenes
 from nuscenes.utils.data_classes import LidarPointCloud
+from PIL import Image
 
 from clip2.errors import InputError
 from clip2.geometry import in_image, points_in_oriented_box, project_points
@@ -179,6 +181,24 @@ def test_broken_images(tmp_path: Path) -> None:
         with pytest.raises(ImageError) as error:
             read_image(path)
         assert error.value.reason == reason
+
+
+def test_a_picture_is_whole_up_to_its_end_marker(tmp_path: Path) -> None:
+    """What a recorder adds behind it does no harm; a thumbnail's end marker is not the picture's."""
+    path, out = tmp_path / "a.jpg", BytesIO()
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8))
+    picture.resize((8, 8)).save(out, "JPEG")
+    thumbnail = out.getvalue()
+    out = BytesIO()
+    picture.save(out, "JPEG", exif=b"Exif\0\0" + thumbnail)
+    whole = out.getvalue()
+    assert whole.count(b"\xff\xd9") == 2
+    for added in (b"", b"\0" * 99, b"made by a camera"):
+        path.write_bytes(whole + added)
+        assert read_image(path, (80, 60)).shape == (60, 80, 3)
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(ImageError, match="ends too early"):
+        read_image(path)
 
 
 def test_sweeps_equal_the_devkits(tmp_path: Path) -> None:

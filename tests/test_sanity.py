@@ -76,7 +76,7 @@ def test_points_of_another_place_are_noticed(real_frames: dict[str, list[tuple[F
 
 def test_a_stage_stops_with_the_file_s_name() -> None:
     """Made: a camera that lies on its side."""
-    row = {"K": np.diag([100.0, 100, 1]), "T_cam_from_points": np.eye(4), "width": 100, "height": 100}
+    row = {"K": np.diag([100.0, 100, 1]), "T_cam_from_points": np.eye(4), "width": 100, "height": 100, "scene": "s"}
     points = np.random.default_rng(0).uniform(1, 5, (100, 3))
     check = FrameCheck("lidar", "frames.parquet")
     for _ in range(FrameCheck.ENOUGH - 1):
@@ -85,8 +85,33 @@ def test_a_stage_stops_with_the_file_s_name() -> None:
         check.add(row, points)
 
 
+def test_a_hand_held_camera_may_look_at_the_floor_for_a_while() -> None:
+    """Made: a scan that begins looking straight down, and some that look ahead."""
+    down = np.array([[1.0, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 1.5], [0, 0, 0, 1]])
+    ahead = np.array([[1.0, 0, 0, 0], [0, 0, -1, 1.5], [0, 1, 0, 0], [0, 0, 0, 1]])
+    rng = np.random.default_rng(0)
+    floor, wall = (
+        rng.uniform((-0.5, -0.5, 0), (0.5, 0.5, 0.1), (99, 3)),
+        rng.uniform((-1, 2, 0.5), (1, 3, 2.5), (99, 3)),
+    )
+    row = {"K": np.array([[100.0, 0, 100], [0, 100, 100], [0, 0, 1]]), "width": 200, "height": 200}
+    check = FrameCheck("rgbd", "frames.parquet")
+    for _ in range(FrameCheck.ENOUGH):
+        check.add({**row, "T_cam_from_points": down, "scene": "0"}, floor)
+    for i in range(1, 4):
+        for _ in range(FrameCheck.ENOUGH):
+            check.add({**row, "T_cam_from_points": ahead, "scene": str(i)}, wall)
+    check.finish()
+    wrong = FrameCheck("rgbd", "frames.parquet")
+    for i in range(FrameCheck.SCENES - 1):
+        for _ in range(FrameCheck.ENOUGH):
+            wrong.add({**row, "T_cam_from_points": down, "scene": str(i)}, floor)
+    with pytest.raises(InputError, match="up direction"):
+        wrong.add({**row, "T_cam_from_points": down, "scene": "last"}, floor)
+
+
 def test_a_few_frames_decide_at_the_end_only() -> None:
-    row = {"K": np.diag([100.0, 100, 1]), "T_cam_from_points": np.eye(4), "width": 100, "height": 100}
+    row = {"K": np.diag([100.0, 100, 1]), "T_cam_from_points": np.eye(4), "width": 100, "height": 100, "scene": "s"}
     check = FrameCheck("rgbd", "frames.parquet")
     check.add(row, np.ones((10, 3)))
     with pytest.raises(InputError):

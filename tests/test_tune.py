@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from clip2.errors import InputError
-from clip2.evaluate.encoding import run as encode_objects
+from clip2.evaluate.encode_objects import run as encode_objects
 from clip2.evaluate.ensemble import stage as ensemble_stage
 from clip2.evaluate.ensemble.fusion import centre, combine, read_fusion
 from clip2.evaluate.ensemble.settings import EnsembleSettings

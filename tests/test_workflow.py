@@ -142,6 +142,21 @@ def test_an_edit_of_how_human_boxes_are_read_leaves_mining_alone(checkout: Path)
     assert {"annotations_world", "objects", "zeroshot", "audit"} <= jobs
 
 
+def test_boxes_on_disk_take_a_detector_s_place(checkout: Path) -> None:
+    """As docs/detectors.md gives them: without a model."""
+    (checkout / "my_boxes.parquet").touch()
+    (checkout / "my_names.txt").write_text("car\n")
+
+    def change(config: dict) -> None:
+        config["detectors"]["mine"] = {"kind": "stored", "boxes": "my_boxes.parquet", "vocabulary": "my_names.txt"}
+        config["experiment"]["detector"] = "mine"
+
+    set_config(checkout, change)
+    jobs = planned(checkout)
+    assert set(jobs) >= FROM_DETECT
+    assert "ingest_world" not in jobs
+
+
 def test_a_setting_of_one_rival_trains_that_one(checkout: Path) -> None:
     set_config(checkout, lambda config: config["baselines"]["pointclip_tp"]["tune"].update(epochs=3))
     jobs = planned(checkout)

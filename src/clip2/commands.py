@@ -93,7 +93,7 @@ def scannet_objects(a: Arguments) -> None:
 
 
 def encode_objects(a: Arguments) -> None:
-    from clip2.evaluate.encoding import run
+    from clip2.evaluate.encode_objects import run
 
     run(a.objects, a.out, parse_settings(a), a.towers, a.device, a.threads)
 

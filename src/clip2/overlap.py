@@ -67,9 +67,10 @@ def to_host(*tensors: Tensor) -> Callable[[], list[NDArray[Any]]]:
     # A non-blocking copy from the GPU lands in pinned memory, which the event guards.
     copies = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
     event: torch.cuda.Event | None = None
-    if any(tensor.is_cuda for tensor in tensors):
+    on_gpu = [tensor for tensor in tensors if tensor.is_cuda]
+    if on_gpu:
         event = torch.cuda.Event(blocking=True)  # sleeps: a core that spins is a core that does not decode
-        event.record()
+        event.record(torch.cuda.current_stream(on_gpu[0].device))  # which need not be the current device
 
     def wait() -> list[NDArray[Any]]:
         if event is not None:

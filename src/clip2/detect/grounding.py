@@ -65,7 +65,8 @@ class GroundingDetector:
         self._chunks = [self._chunk(phrases, group, vocabulary) for group in self._groups(phrases)]
         self._batches: dict[tuple[int, int], Tensor] = {}
         model = self._network.model
-        model.backbone = Remember(_bare(model.backbone), 1)
+        # Within the backbone, whose position embedding the model also asks for, and whose list of them it adds to.
+        model.backbone.conv_encoder = Remember(_bare(model.backbone.conv_encoder), 1)
         # Two batch sizes occur: the full one and the rest at the end.
         model.text_backbone = Remember(_bare(model.text_backbone), 2 * len(self._chunks))
 

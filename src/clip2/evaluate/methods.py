@@ -51,7 +51,7 @@ def teacher_2d_scorer(teacher: Teacher, names: Sequence[str], templates: Sequenc
 
 
 def encoder_of(method: str) -> str:
-    """What encodes the views of a depth method: itself, but adapters stand on the frozen teacher's."""
+    """What encodes what a method sees: itself, but adapters stand on the frozen teacher's views."""
     base = method.removesuffix("_tp")
     return base if base in UNTUNED else method
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.classes import choose_classes, class_words
-from clip2.evaluate.encoded import open_encoded
+from clip2.evaluate.encoded_objects import open_encoded
 from clip2.evaluate.ensemble.fusion import Fusion, fused, read_fusion
 from clip2.evaluate.features import model_inputs
 from clip2.evaluate.methods import (
@@ -20,6 +20,7 @@ from clip2.evaluate.methods import (
     clip2_scorer,
     depth_protocol,
     depth_scorers,
+    encoder_of,
     teacher_2d_scorer,
     towers_by_name,
 )
@@ -76,12 +77,11 @@ def run(
     scorers = _scorers(asked, names, templates, model_dir, teacher, tuned, device, threads)
     made_from = _provenance(objects, model_dir, settings, encoded, towers, ensemble)
     digests = made_from["inputs"]
-    with open_encoded(
-        encoded, teacher.spec, {t.name: digests[f"towers/{t.path.name}"] for t in tuned.values()}
-    ) as seen:
+    of_towers = {name: digests[f"towers/{tower.path.name}"] for name, tower in tuned.items()}
+    with open_encoded(encoded, teacher.spec, of_towers) as seen:
         scores, facts, n_other = _score_all(
             objects, scorers, classes, settings.batch_size, header["n_objects"],
-            lambda path: seen.of(digests[f"objects/{path.name}"]),
+            lambda path: seen.of(digests[f"objects/{path.name}"], {encoder_of(method) for method in asked}),
         )  # fmt: skip
     labels = facts["label"]
     if not len(labels):

@@ -72,5 +72,6 @@ def read_frame_image(root: Path, frame: Mapping[str, Any]) -> NDArray[np.uint8]:
 
 def _cut_short(data: NDArray[np.uint8]) -> bool:
     """Whether a JPEG lacks its end marker: OpenCV would fill the missing part with grey and say nothing."""
-    head, tail = bytes(data[:2]), bytes(data[-64:]).rstrip(b"\0")
-    return head == b"\xff\xd8" and not tail.endswith(b"\xff\xd9")
+    content = data.tobytes()
+    # After the last start of scan: before it may stand a thumbnail's, behind it what a recorder adds.
+    return content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[content.rfind(b"\xff\xda") :]

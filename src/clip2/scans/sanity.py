@@ -87,11 +87,14 @@ class FrameCheck:
     """Looks at the first few frames of a stage and stops it when they make no sense."""
 
     ENOUGH = 12
+    SCENES = 4
+    """Of hand-held cameras: one may look at the floor for a while."""
 
     def __init__(self, sensor: str, where: str) -> None:
         """``where``: the file that the frames come from, for the message."""
         self._sensor, self._where = sensor, where
         self._facts: list[FrameFacts] = []
+        self._scenes: set[str] = set()
         self._done = sensor not in DISTANCE
 
     def add(self, frame: Mapping[str, Any], points: NDArray[np.floating]) -> None:
@@ -103,7 +106,8 @@ class FrameCheck:
         if self._done:
             return
         self._facts.append(frame_facts(frame, points))
-        if len(self._facts) >= self.ENOUGH:
+        self._scenes.add(frame["scene"])
+        if len(self._facts) >= self.ENOUGH and (self._sensor != "rgbd" or len(self._scenes) >= self.SCENES):
             self.finish()
 
     def finish(self) -> None:

@@ -1,6 +1,7 @@
 """The frozen vision-language model: any open_clip model by name, hub id or folder."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from clip2.device import resolve_device
 from clip2.errors import InputError
 from clip2.overlap import ahead, batches, one_behind, to_host
 from clip2.teach.pixels import Picture, Pixels, pixels_for
+
+log = logging.getLogger(__name__)
 
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
 CPU_BATCH = 16
@@ -92,6 +95,12 @@ class Teacher:
             yield torch.from_numpy(features)
 
 
+def same_teacher(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two specs (``Teacher.spec``) name the same model; a folder may be written in several ways."""
+    places = [str(Path(m).resolve()) if Path(m).is_dir() else m for m in (one["model"], other["model"])]
+    return places[0] == places[1] and one["pretrained"] == other["pretrained"]
+
+
 def batch_on(device: torch.device, batch_size: int) -> int:
     """How many pictures go through a tower at a time."""
     return min(batch_size, CPU_BATCH * torch.get_num_threads()) if device.type == "cpu" else batch_size
@@ -157,8 +166,13 @@ def _quick_gelu(model: str, pretrained: str | None) -> bool:
     Raises:
         InputError: weights that were trained without, in a "-quickgelu" architecture.
     """
-    weights = open_clip.get_pretrained_cfg(model, pretrained) if ":" not in model and pretrained else None
-    if not weights:  # a folder, a hub id or a file: what it says of itself counts
+    if ":" in model or pretrained is None:  # a folder or a hub id says itself what it needs
+        return False
+    weights = open_clip.get_pretrained_cfg(model, pretrained)
+    if not weights:  # a file, which does not say
+        if f"{model}-quickgelu" in open_clip.list_models():
+            log.warning("teacher %r: weights from a file, run with GELU; OpenAI's were trained with QuickGELU: "
+                        "name '%s-quickgelu' if these are theirs", model, model)  # fmt: skip
         return False
     trained_so = bool(weights.get("quick_gelu"))
     if not trained_so and open_clip.get_model_config(model).get("quick_gelu"):

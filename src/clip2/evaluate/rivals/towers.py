@@ -21,7 +21,7 @@ from clip2.errors import InputError
 from clip2.evaluate.rivals.adapter import ViewAdapter
 from clip2.evaluate.rivals.clip2point import TEMPLATE as CLIP2POINT_TEMPLATE
 from clip2.store.atomic import atomic_path
-from clip2.teach.teacher import Teacher
+from clip2.teach.teacher import Teacher, same_teacher
 
 FORMAT = 1
 CHECKPOINT_SUFFIXES = (".pth", ".pt")
@@ -122,15 +122,11 @@ def check_teacher(tower: Tower, teacher: Teacher) -> None:
     said = tower.teacher
     if said is None:
         return
-    if (_place(said["model"]), said["pretrained"]) != (_place(teacher.model), teacher.pretrained):
+    if not same_teacher(said, teacher.spec):
         raise InputError(
             f"{tower.path}: was tuned under the teacher {said['model']!r} ({said['pretrained']!r}), but the model's "
             f"is {teacher.model!r} ({teacher.pretrained!r}); tune it with the same one"
         )
-
-
-def _place(model: str) -> str:
-    return str(Path(model).resolve()) if Path(model).is_dir() else model
 
 
 def build_adapter(tower: Tower, n_views: int, teacher: Teacher) -> ViewAdapter:

@@ -16,7 +16,7 @@ from clip2.evaluate.rivals.depth_views import thin
 from clip2.pretrain.pack import Embeddings, read_embeddings
 from clip2.store.ragged import RaggedReader
 from clip2.store.tables import iterate_rows, read_header, read_table
-from clip2.teach.teacher import Teacher
+from clip2.teach.teacher import Teacher, same_teacher
 
 TripletShards = Sequence[tuple[Path, Path]]
 """(Parquet, HDF5) of each shard."""
@@ -108,7 +108,7 @@ def load_tune_data(
 def _embeddings_of(triplets: Path, path: Path, n: int, teacher: Teacher) -> Embeddings:
     found = read_embeddings(path)
     said = found.header["teacher"]
-    if (said["model"], said["pretrained"]) != (teacher.model, teacher.pretrained):
+    if not same_teacher(said, teacher.spec):
         raise InputError(f"{path}: embedded by {said['model']!r} ({said['pretrained']!r}), but the teacher is "
                          f"{teacher.model!r} ({teacher.pretrained!r}); embed with the same one")  # fmt: skip
     if len(found.image) != n:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from clip2.console import progress
 from clip2.errors import InputError
-from clip2.evaluate.encoded import write_encoded
+from clip2.evaluate.encoded_objects import write_encoded
 from clip2.evaluate.features import picture_features
 from clip2.evaluate.methods import TEACHER_2D, towers_by_name, view_encoders
 from clip2.evaluate.queries import Batch, batches
@@ -38,7 +38,7 @@ BATCH = 64
 def run(
     objects: Path, out: Path, settings: TeachSettings, towers: Sequence[Path], device: str = "auto", threads: int = 1
 ) -> None:
-    """Write the vectors of one shard (evaluate.encoded).
+    """Write the vectors of one shard (evaluate.encoded_objects).
 
     Args:
         objects: a shard that the `objects` stage wrote (.parquet, its points beside it).
