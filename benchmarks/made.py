@@ -143,18 +143,24 @@ def write_triplets(folder: Path, n: int, dim: int = 128, points: int = 300, labe
             clouds.append(cloud[: counts[i]] * rng.uniform(0.5, 2, 4).astype(np.float32))
             row = {"triplet_id": str(i), "label": names[label[i]], "n_points": int(counts[i])}
             table.append({**same, **row, "image": jpegs[i % DISTINCT]})
-    _write_embeddings(shard.embeddings, label, list(names), dim, rng)
+    spec = {"model": "random", "pretrained": None, "dim": dim}
+    write_embeddings(shard.embeddings, [names[i] for i in label], spec)
     return shard
 
 
-def _write_embeddings(
-    path: Path, label: NDArray[np.int64], names: list[str], dim: int, rng: np.random.Generator
-) -> None:
-    """As `clip2.teach.stage` writes them."""
-    header = {"labels": names, "teacher": {"model": "random", "pretrained": None, "dim": dim}, "templates": ["{}"]}
+def write_embeddings(path: Path, labels: list[str], teacher: dict[str, Any]) -> None:
+    """As `clip2.teach.stage` writes them, but noise.
+
+    Args:
+        labels: of the triplets, in order.
+        teacher: its spec; ``dim`` says how wide vectors are.
+    """
+    rng = np.random.default_rng(3)
+    names = sorted(set(labels))
+    number = {name: i for i, name in enumerate(names)}
     with h5py.File(path, "w") as file:
-        for key, rows in (("image", len(label)), ("text", len(names))):
-            vectors = rng.normal(size=(rows, dim)).astype(np.float32)
+        for key, rows in (("image", len(labels)), ("text", len(names))):
+            vectors = rng.normal(size=(rows, teacher["dim"])).astype(np.float32)
             file[key] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
-        file["label_index"] = label.astype(np.int32)
-        file.attrs["clip2"] = json.dumps(header)
+        file["label_index"] = np.array([number[label] for label in labels], np.int32)
+        file.attrs["clip2"] = json.dumps({"labels": names, "teacher": teacher, "templates": ["{}"]})

@@ -6,14 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.made import write_embeddings
 from benchmarks.peak import Usage
-from benchmarks.scale.run import Run, largest, link, rows_of
+from benchmarks.scale.run import Run, largest, link, rows_of, told_twice
 from benchmarks.scale.tables import Base, Size, write_tables
 from clip2.detect.settings import DetectSettings
 from clip2.scans.shards import shard_names
 from clip2.store.atomic import write_json
 from clip2.store.schemas import DETECTIONS, FRAMES
-from clip2.store.tables import iterate_rows, read_header, write_table
+from clip2.store.tables import iterate_rows, read_header, read_table, write_table
 
 BASE_VERSION, VERSION = "v1.0-base", "v1.0-trainval"
 WORLD = {"version": BASE_VERSION, "train_scenes": 1, "val_scenes": 1, "key_frames": 3, "image_width": 1600}
@@ -22,6 +23,8 @@ TRIPLETS = 1_200_000
 POINTS = 1000
 """Mean points of a made triplet; the packed set keeps 1024 at most of each."""
 TEACHER_DIM = 768
+TINY_DIM = 128
+"""Of the small teacher's vectors."""
 TRAINED_S = 60.0
 """Seconds of training after the packing."""
 
@@ -101,8 +104,12 @@ def lift_shard(run: Run, shard: Path) -> Usage:
 def embed(run: Run) -> None:
     shard = largest(run.path("triplets"), "train")
     out = run.path("embeddings", f"{shard.stem}.h5")
-    used = run.clip2("embed", "--triplets", shard, "--out", out, "--device", "cpu", settings=run.teacher)
-    run.add("embed", rows_of(shard), "crops", used, "a shard")
+    used = run.clip2("embed", "--triplets", shard, "--out", out, "--device", "cpu", settings=run.teacher,
+                     enough=told_twice("crops"))  # fmt: skip
+    run.add("embed", rows_of(shard), "crops", used, f"a shard; stopped after {used.seconds:.0f} s")
+    labels = read_table(shard, ["label"])["label"].to_pylist()
+    spec = {"model": run.teacher["model"], "pretrained": None, "dim": TINY_DIM}
+    write_embeddings(out, labels, spec)
 
 
 def pretrain(run: Run) -> None:

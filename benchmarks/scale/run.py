@@ -64,6 +64,11 @@ class Run:
         return self.folder.joinpath(*parts)
 
 
+def told_twice(what: str) -> Callable[[str], bool]:
+    """Whether a stage's output holds two lines of the progress of ``what`` (clip2.console)."""
+    return lambda output: output.count(f"{what}: ") >= 2
+
+
 def rows_of(*paths: Path) -> int:
     return sum(int(pq.read_metadata(path).num_rows) for path in paths)
 
