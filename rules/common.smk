@@ -184,7 +184,7 @@ def lift_rate_limit():
     """Take away the scheduler's default limit of a hundred jobs a second; one that a person sets stays.
 
     While it holds, Snakemake 9 starts a timer each time it looks for jobs to run, each timer makes it look again, and
-    none of them ends: after an hour it looks hundreds of times a second, at a fifth of a core.
+    none of them ends: after an hour it looks hundreds of times a second, at a sixth of a core.
     """
     limit = workflow.scheduling_settings.max_jobs_per_timespan
     if limit and (limit.max_jobs, limit.timespan) == (100, 1):

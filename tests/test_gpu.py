@@ -1,4 +1,4 @@
-"""Each stage that runs a network gives on a GPU what it gives on a CPU. Skipped where there is no GPU.
+"""Pretraining, and the networks of the other stages, give on a GPU what they give on a CPU. Skipped without one.
 
 Real: all of it, with the shipped models. Half precision moves numbers, so what is held is that they are near. The
 kernels alone are in test_pretrain_kernels.py.

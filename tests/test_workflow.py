@@ -120,8 +120,14 @@ def test_an_edit_of_a_lift_module_runs_from_lifting_on(checkout: Path, module: s
     assert set(planned(checkout)) == FROM_LIFT | PUBLISH
 
 
-def test_an_edit_of_the_training_loop_runs_from_pretraining_on(checkout: Path) -> None:
-    append(checkout / "src/clip2/pretrain/train.py", "\n# edited\n")
+@pytest.mark.parametrize("module", ["train.py", "encoder.py", "settings.py"])
+def test_an_edit_of_pretraining_runs_from_it_on_and_no_rival(checkout: Path, module: str) -> None:
+    append(checkout / "src/clip2/pretrain" / module, "\n# edited\n")
+    assert set(planned(checkout)) == {"pretrain", "ensemble"} | ZEROSHOT | PUBLISH_RESULT
+
+
+def test_a_setting_of_the_model_runs_from_pretraining_on_and_no_rival(checkout: Path) -> None:
+    set_config(checkout, lambda config: config["models"]["small"].update(epochs=3))
     assert set(planned(checkout)) == {"pretrain", "ensemble"} | ZEROSHOT | PUBLISH_RESULT
 
 
@@ -161,6 +167,13 @@ def test_a_setting_of_one_rival_trains_that_one(checkout: Path) -> None:
     set_config(checkout, lambda config: config["baselines"]["pointclip_tp"]["tune"].update(epochs=3))
     jobs = planned(checkout)
     assert set(jobs) == {"tune", "ensemble"} | ZEROSHOT | PUBLISH_RESULT
+    assert jobs["tune"] == 1
+
+
+def test_a_setting_of_a_rival_with_a_tower_of_its_own_shows_it_the_objects(checkout: Path) -> None:
+    set_config(checkout, lambda config: config["baselines"]["clip2point_tp"]["tune"].update(epochs=3))
+    jobs = planned(checkout)
+    assert set(jobs) == FROM_TUNE | PUBLISH_RESULT
     assert jobs["tune"] == 1
 
 

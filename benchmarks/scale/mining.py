@@ -109,6 +109,7 @@ def embed(run: Run) -> None:
     run.add("embed", rows_of(shard), "crops", used, f"a shard; stopped after {used.seconds:.0f} s")
     labels = read_table(shard, ["label"])["label"].to_pylist()
     spec = {"model": run.teacher["model"], "pretrained": None, "dim": TINY_DIM}
+    out.parent.mkdir(exist_ok=True)
     write_embeddings(out, labels, spec)
 
 

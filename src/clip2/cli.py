@@ -149,7 +149,7 @@ def _add_evaluation(stages: Commands) -> None:
         stages,
         "encode-objects",
         commands.encode_objects,
-        "objects through image towers, for all that is asked about them (evaluation only)",
+        "objects through image towers, for zeroshot (evaluation only)",
         TeachSettings,
     )
     _path(sub, "--objects", "objects of one shard (.parquet)")

@@ -1,4 +1,4 @@
-"""Stage `encode-objects`: a shard's objects through image towers, once for all that is asked about them.
+"""Stage `encode-objects`: a shard's objects through image towers, once for all models that `zeroshot` measures.
 
 By the frozen teacher: their pictures, and the depth views of PointCLIP and PointCLIP V2, tuned or not. By towers of
 their own: CLIP2Point's views. A new point encoder, other words for the classes or another adapter need none of it
@@ -18,8 +18,8 @@ from torch import Tensor
 from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.encoded_objects import write_encoded
-from clip2.evaluate.features import picture_features
 from clip2.evaluate.methods import TEACHER_2D, towers_by_name, view_encoders
+from clip2.evaluate.pictures import picture_features
 from clip2.evaluate.queries import Batch, batches
 from clip2.evaluate.rivals.projections import UNTUNED
 from clip2.evaluate.rivals.towers import read_tower

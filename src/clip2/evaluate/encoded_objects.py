@@ -1,4 +1,4 @@
-"""Files of what image towers see of a shard's objects, computed once for all that is asked about them.
+"""Files of what image towers see of a shard's objects, computed once for all models that are measured.
 
 HDF5, float16, rows as in the shard. A data set an encoder: ``teacher_2d`` (n, D) of the pictures, NaN where there is
 none; a depth method (n, V, D) of its views. Objects of no benchmark class are NaN. The attribute ``clip2`` is the JSON

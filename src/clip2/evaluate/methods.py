@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clip2.errors import InputError
-from clip2.evaluate.features import picture_features
+from clip2.evaluate.pictures import picture_features
 from clip2.evaluate.queries import Batch
 from clip2.evaluate.rivals.depth_views import OncePerBatch, Projection, draw, encode_maps
 from clip2.evaluate.rivals.projections import PROJECTIONS, UNTUNED

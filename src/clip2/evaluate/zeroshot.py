@@ -14,7 +14,6 @@ from clip2.errors import InputError
 from clip2.evaluate.classes import choose_classes, class_words
 from clip2.evaluate.encoded_objects import open_encoded
 from clip2.evaluate.ensemble.fusion import Fusion, fused, read_fusion
-from clip2.evaluate.features import model_inputs
 from clip2.evaluate.methods import (
     Scorer,
     clip2_scorer,
@@ -25,6 +24,7 @@ from clip2.evaluate.methods import (
     towers_by_name,
 )
 from clip2.evaluate.metrics import DIGITS, chance_metrics, class_mean, confusion_counts, recognition_metrics
+from clip2.evaluate.networks import model_inputs
 from clip2.evaluate.queries import Shards, batches, common_header
 from clip2.evaluate.result import write_result
 from clip2.evaluate.rivals.projections import TUNED

@@ -29,7 +29,7 @@ from clip2.store.tables import TableWriter, table_writer
 log = logging.getLogger(__name__)
 
 Z_UP_FROM_Y_UP = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
-"""(x, y, z) with y up → (z, x, y) with z up, a rotation. PointCLIP's views undo exactly this (evaluate.pointclip)."""
+"""(x, y, z) with y up → (z, x, y) with z up, a rotation. PointCLIP's views (evaluate.rivals) undo just this."""
 AXES = {"points": "x, y, z are z, x, y of the set's files: z up", "up": "z"}
 BACKGROUND = -1
 """In ``mask``: the point belongs to what stands around the object."""

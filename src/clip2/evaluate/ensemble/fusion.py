@@ -22,7 +22,7 @@ class Member(BaseModel):
 
     method: str = Field(description="the method whose scores these are")
     weight: float = Field(ge=0, le=1)
-    scale: float = Field(gt=0, description="standard deviation of its centred scores on the training sample")
+    scale: float = Field(gt=0, description="standard deviation of its centred scores on the sample")
 
 
 class Fusion(BaseModel):

@@ -21,9 +21,9 @@ from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.ensemble.fusion import MODALITIES, Fusion, centre, combine
 from clip2.evaluate.ensemble.settings import EnsembleSettings
-from clip2.evaluate.features import load_networks, model_inputs
 from clip2.evaluate.methods import Scorer, clip2_scorer, depth_scorers, towers_by_name
 from clip2.evaluate.metrics import class_mean
+from clip2.evaluate.networks import load_networks, model_inputs
 from clip2.evaluate.queries import Batch
 from clip2.evaluate.rivals.towers import Tower, read_tower
 from clip2.evaluate.rivals.tune_data import TripletShards, TuneData, describe, load_tune_data
@@ -54,7 +54,7 @@ def run(
     device: str = "auto",
     threads: int = 1,
 ) -> None:
-    """Fit the weights; write ``out`` (evaluate.fusion.Fusion).
+    """Fit the weights; write ``out`` (evaluate.ensemble.fusion.Fusion).
 
     Args:
         triplets: (Parquet, HDF5) of training shards.

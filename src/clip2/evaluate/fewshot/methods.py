@@ -12,9 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from clip2.console import progress
 from clip2.errors import InputError
-from clip2.evaluate.features import picture_features
 from clip2.evaluate.fewshot.finetune import Crops, finetune, tuned_scores
 from clip2.evaluate.fewshot.settings import FewshotSettings
+from clip2.evaluate.pictures import picture_features
 from clip2.evaluate.queries import Batch, Shards, batches
 from clip2.pretrain.model import Clip2Model
 from clip2.pretrain.modelfiles import read_model

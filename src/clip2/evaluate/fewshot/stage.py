@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.classes import choose_classes, class_words
-from clip2.evaluate.features import load_networks, model_inputs
 from clip2.evaluate.fewshot.draw import draw_order, read_labels, read_objects
 from clip2.evaluate.fewshot.methods import Answer, all_answers, know, know_all
 from clip2.evaluate.fewshot.result import (
@@ -24,6 +23,7 @@ from clip2.evaluate.fewshot.result import (
 )
 from clip2.evaluate.fewshot.settings import FewshotSettings
 from clip2.evaluate.metrics import class_mean, confusion_counts
+from clip2.evaluate.networks import load_networks, model_inputs
 from clip2.evaluate.queries import Shards, common_header
 from clip2.pretrain.model import Clip2Model
 from clip2.store.provenance import git_state, provenance

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.audit_summary import canonical
-from clip2.evaluate.features import picture_features
 from clip2.evaluate.localization.box_fit import fit_box
 from clip2.evaluate.localization.settings import LocalizeSettings
+from clip2.evaluate.pictures import picture_features
 from clip2.evaluate.queries import Shards, batches
 from clip2.pretrain.model import Clip2Model
 from clip2.store.tables import iterate_rows, read_header

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from clip2.errors import InputError
 from clip2.evaluate.classes import choose_classes, class_words
-from clip2.evaluate.features import load_networks, model_inputs
 from clip2.evaluate.localization.naming import detections, label_probabilities, text_probabilities
 from clip2.evaluate.localization.nuscenes_detection import CONFIG, OfficialEvaluation, reason_against
 from clip2.evaluate.localization.proposals import Proposals, Truth, read_proposals, read_truth
 from clip2.evaluate.localization.result import LocalizationResult, print_localization, write_localization
 from clip2.evaluate.localization.scoring import score_detections, score_without_names
 from clip2.evaluate.localization.settings import LocalizeSettings
+from clip2.evaluate.networks import load_networks, model_inputs
 from clip2.evaluate.queries import Shards
 from clip2.pretrain.model import Clip2Model
 from clip2.store.provenance import git_state, provenance

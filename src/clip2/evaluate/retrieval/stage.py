@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from clip2.console import progress
 from clip2.errors import InputError
 from clip2.evaluate.audit_summary import canonical
-from clip2.evaluate.features import load_networks, model_inputs, picture_features
 from clip2.evaluate.metrics import DIGITS
+from clip2.evaluate.networks import load_networks, model_inputs
+from clip2.evaluate.pictures import picture_features
 from clip2.evaluate.queries import Shards, batches, common_header
 from clip2.evaluate.retrieval.metrics import average_precision, chance_average_precision, recall_at
 from clip2.evaluate.retrieval.result import (

@@ -2,7 +2,8 @@
 
 Written from a description of the method (Huang et al., ICCV 2023), not from its code. As there: 1024 points, discs of
 radius 0.02 in a picture that spans [-1, 1], the nearest disc wins, six test views, depths scaled by 200/255, background
-1, CLIP's mean and standard deviation; the tower that sees them is a copy of CLIP's, fine-tuned (evaluate.tune_tower).
+1, CLIP's mean and standard deviation; the tower that sees them is a copy of CLIP's, fine-tuned
+(evaluate.rivals.tune_tower).
 """
 
 import math

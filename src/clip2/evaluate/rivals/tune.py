@@ -39,7 +39,7 @@ def run(
     device: str = "auto",
     threads: int = 1,
 ) -> None:
-    """Tune a baseline; write ``out``, one safetensors file with a header (evaluate.towers).
+    """Tune a baseline; write ``out``, one safetensors file with a header (evaluate.rivals.towers).
 
     Args:
         triplets: (Parquet, HDF5) of the training shards only, or shape pairs in the same form.

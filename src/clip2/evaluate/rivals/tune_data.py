@@ -13,7 +13,7 @@ from torch import Tensor
 
 from clip2.errors import InputError
 from clip2.evaluate.rivals.depth_views import thin
-from clip2.pretrain.pack import Embeddings, read_embeddings
+from clip2.pretrain.embeddings import Embeddings, read_embeddings
 from clip2.store.ragged import RaggedReader
 from clip2.store.tables import iterate_rows, read_header, read_table
 from clip2.teach.teacher import Teacher, same_teacher

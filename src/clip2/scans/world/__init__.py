@@ -1,1 +1,1 @@
-"""The built-in world: procedurally generated driving scenes in the nuScenes v1.0 format (see ``stage.run``)."""
+"""The built-in world: generated streets, furnished rooms and single objects, in the data sets' own formats."""
