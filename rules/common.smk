@@ -283,6 +283,13 @@ def encoded(wildcards):
     )
 
 
+def teacher_settings(wildcards):
+    """Function of the wildcards: the teacher, without the wording of its texts, which encoded objects have none of."""
+    teacher = section("teachers", wildcards.teacher)
+    kept = {key: value for key, value in teacher.items() if key != "templates"}
+    return json.dumps(kept, sort_keys=True)
+
+
 def tune_settings(tower):
     """Function of the wildcards: the settings of `tune`, with the job's teacher."""
 

@@ -99,13 +99,6 @@ for source in sources_with("object_set"):
             "--out {params.out} --settings {params.settings:q} > {log} 2>&1"
 
 
-def teacher_settings(wildcards):
-    """Function of the wildcards: the teacher, without the wording of its texts, which encoded objects have none of."""
-    teacher = section("teachers", wildcards.teacher)
-    kept = {key: value for key, value in teacher.items() if key != "templates"}
-    return json.dumps(kept, sort_keys=True)
-
-
 rule encode_objects:
     input:
         code=source_closure("clip2.evaluate.encode_objects"),

@@ -15,8 +15,8 @@ Written by `clip2 schema` from the models in `src/clip2/config.py`; do not edit 
 
 `config.yaml` is the default experiment; `--configfile config/nuscenes.yaml` lies over it, `--config dataroot=…` over
 both, key by key: what a file does not name stays as it was, and `null` takes a detector, a rival or a benchmark away. A
-key that is not listed here is refused by name. `<name>` is a name of your own: it becomes part of the names of the files
-that this part makes.
+key that is not listed here is refused by name. `<name>` is a name of your own: it becomes part of the names of the
+files that this part makes.
 """
 
 
