@@ -312,15 +312,16 @@ def gpus():
     return 0 if config["device"] == "cpu" else 1
 
 
-def workers():
-    """Threads of a job that feeds a GPU; without one, jobs are kept small and run side by side."""
-    return 8 if gpus() else 1
-
-
 def half_of_the_cores():
-    """Threads of training on a CPU: beside it, rivals are tuned, for which one core each is enough."""
+    """Threads of training on a CPU, too: beside it, rivals are tuned, for which one core each is enough."""
     try:
         cores = workflow.cores
     except WorkflowError:  # on a cluster there is no such number
         cores = None
     return max(1, (cores or 8) // 2)
+
+
+def workers():
+    """Threads of a job that feeds a GPU: half of the cores at most, so that jobs without one go on beside it. Without a
+    GPU, jobs are kept small and run side by side."""
+    return min(8, half_of_the_cores()) if gpus() else 1

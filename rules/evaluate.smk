@@ -297,6 +297,8 @@ rule audit:
         "logs/audit/{source}.{detector}.{lifter}.log",
     benchmark:
         "results/benchmarks/audit/{source}.{detector}.{lifter}.tsv"
+    wildcard_constraints:
+        source="|".join(CUT_BY_BOXES) or "(?!)",  # not where boxes are by scene
     conda:
         "../envs/clip2.yaml"
     threads: 1

@@ -56,7 +56,7 @@ rule report_triplets:
         "../envs/clip2.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime="10m",
         gpu=0,
     shell:
@@ -78,7 +78,7 @@ PUBLISHED |= {
 }
 OF_FIRST_SOURCE = dict(EXPERIMENT, source=MINED_SOURCES[0])
 PUBLISHED["triplets.png"] = f"{MINED}/triplets.png".format(**OF_FIRST_SOURCE)
-if MINED_SOURCES[0] in sources_with("annotations"):
+if MINED_SOURCES[0] in CUT_BY_BOXES:  # boxes by sample; ScanNet's are by scene
     PUBLISHED["audit.json"] = f"{MINED}/audit.json".format(**OF_FIRST_SOURCE)
 DEFAULT_TARGETS = [
     name

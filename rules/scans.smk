@@ -56,7 +56,7 @@ for stage, command in (("frames", "ingest"), ("annotations", "annotations")):
             threads: 1
             resources:
                 mem_mb=lambda wildcards, attempt: 4000 * attempt,
-                runtime=hours(1),
+                runtime=hours(6),  # ScanNet: 2.5 million short reads all over 1.3 TB
                 gpu=0,
             params:
                 command=command,

@@ -3,6 +3,7 @@
 Batches are drawn, cut to size and put together there; nothing waits for a loader.
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,11 @@ from torch import Tensor
 from clip2.pretrain.sampling import sample_rows
 from clip2.store.atomic import read_json
 
+log = logging.getLogger(__name__)
+
 BLOCK_ROWS = 1 << 20
+LARGEST_SHARE = 0.6
+"""Of a GPU's free memory that the data may take."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,9 @@ class TrainingSet:
             parts = {name: torch.from_numpy(table[name]).to(device) for name in table.files}
         self.offsets, self.label, self.trusted = parts["offsets"], parts["label"], parts["trusted"]
         self.text = parts["text"].float()
-        self.points = _open_half(folder / "points.f16", 3, device)
-        self.image = _open_half(folder / "image.f16", self.text.shape[1], device)
+        files = (folder / "points.f16", 3), (folder / "image.f16", self.text.shape[1])
+        where = device if _fits(sum(path.stat().st_size for path, _ in files), device) else torch.device("cpu")
+        self.points, self.image = (_open_half(path, width, where) for path, width in files)
         self.device = device
 
     def __len__(self) -> int:
@@ -68,19 +74,35 @@ class TrainingSet:
         index, count = sample_rows(starts, self.offsets[items + 1] - starts, n_points, generator)
         labels = self.label[items]
         return Batch(
-            points=self.points[index].float(),
+            points=self._rows(self.points, index),
             count=count,
-            images=self.image[items].float(),
+            images=self._rows(self.image, items),
             texts=self.text[labels],
             labels=labels,
             text_weights=self.trusted[items].float(),
             items=items,
         )
 
+    def _rows(self, table: Tensor, index: Tensor) -> Tensor:
+        """Rows as float32 on the device; of a mapped file, the host picks them."""
+        return table[index.to(table.device)].to(self.device).float()
+
 
 def step_seed(seed: int, step: int, stream: int) -> int:
     """Seed of one step's (or epoch's) random numbers: no state to keep, so a resumed run draws the same."""
     return int(np.random.SeedSequence([seed, stream, step]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _fits(size: int, device: torch.device) -> bool:
+    """Whether so many bytes leave a GPU room for training; on a CPU they are mapped anyway."""
+    if device.type != "cuda":
+        return True
+    free = torch.cuda.mem_get_info(device)[0]
+    if size <= LARGEST_SHARE * free:
+        return True
+    log.warning("the packed triplets (%.1f GB) stay on the host, as the GPU has %.1f GB free: slower; a smaller "
+                "`max_points` would fit", size / 1e9, free / 1e9)  # fmt: skip
+    return False
 
 
 def _open_half(path: Path, width: int, device: torch.device) -> Tensor:

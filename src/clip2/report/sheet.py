@@ -10,7 +10,7 @@ from PIL import Image
 
 from clip2.report.style import ALARM, FAINT, INK, MUTED, new_figure, save, style
 from clip2.store.ragged import RaggedReader
-from clip2.store.tables import read_header, read_table
+from clip2.store.tables import iterate_rows, read_header, read_table
 
 COLUMNS, ROWS = 4, 6
 MAX_DRAWN = 3000
@@ -34,7 +34,10 @@ def triplets_figure(triplets: Path, points: Path, out_png: Path, seed: int = 0) 
         save(empty, out_png)
         return
     chosen = choose(labels, COLUMNS * ROWS, seed)
-    rows = read_table(triplets, ["label", "score", "n_points", "range_m", "image"]).take(chosen).to_pylist()
+    drawn = set(chosen)
+    columns = ["label", "score", "n_points", "range_m", "image"]
+    found = {i: row for i, row in enumerate(iterate_rows(triplets, columns)) if i in drawn}
+    rows = [found[i] for i in chosen]
     n_rows = -(-len(rows) // COLUMNS)
     with style(), RaggedReader(points) as reader:
         figure = new_figure(4.1 * COLUMNS, 1.62 * n_rows + 0.6)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from clip2.scans.files import read_bytes
 from clip2.scans.undistort import undistort
 
+cv2.setNumThreads(1)  # jobs are given their cores; OpenCV's own pool would take all of them in each
+
 
 class ImageError(Exception):
     """An image that cannot be used; ``reason`` is a short fixed word for the counts."""
