@@ -22,11 +22,13 @@ rule tune:
         runtime=hours(24),
         gpu=gpus(),
     params:
+        checkpoint=lambda wildcards, output: Path("results/checkpoints")
+        / f"{Path(output[0]).parent.name}.{wildcards.tower}.pt",
         settings=tune_settings(None),
         device=config["device"],
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 tune --triplets {input.triplets} --embeddings {input.embeddings} "
-        "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
+        "--out {output} --checkpoint {params.checkpoint} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
 
 
 for name, pairs in PRETRAINED.items():

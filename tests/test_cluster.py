@@ -51,9 +51,7 @@ TINY = {
     },
     "evaluation": {"zeroshot": {"bootstrap": 50}, "ensemble": {"max_triplets": 60}},
 }
-GPU_RULES = {
-    *("detect", "embed", "pretrain", "tune", "encode_objects", "encode_objects_by_towers", "ensemble", "zeroshot"),
-}
+GPU_RULES = {"detect", "embed", "pretrain", "tune", "encode_objects", "ensemble", "zeroshot"}
 CPU_RULES = {"world_world", "ingest_world", "annotations_world", "objects", "lift"}
 LIMIT = 600
 """Seconds after which something that was waited for is a failure."""

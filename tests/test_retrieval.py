@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 from tiny_networks import write_networks, write_objects
 
 from clip2.errors import InputError
-from clip2.evaluate.networks import picture_features
+from clip2.evaluate.pictures import picture_features
 from clip2.evaluate.queries import batches
 from clip2.evaluate.retrieval.metrics import average_precision, chance_average_precision, recall_at
 from clip2.evaluate.retrieval.result import read_retrieval

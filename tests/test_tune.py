@@ -24,11 +24,12 @@ from clip2.evaluate.ensemble.fusion import centre, combine, read_fusion
 from clip2.evaluate.ensemble.settings import EnsembleSettings
 from clip2.evaluate.methods import depth_scorers, towers_by_name
 from clip2.evaluate.queries import Batch
-from clip2.evaluate.rivals import tune
+from clip2.evaluate.rivals import tune, tune_tower
 from clip2.evaluate.rivals.adapter import RATIO, ViewAdapter, mean_view
 from clip2.evaluate.rivals.towers import check_teacher, read_tower
 from clip2.evaluate.rivals.tune_data import load_tune_data
 from clip2.evaluate.rivals.tune_settings import TuneSettings
+from clip2.evaluate.rivals.tune_steps import Trainer
 from clip2.evaluate.rivals.tune_tower import TRAIN_VIEWS, DepthLoss, backward_in_parts, random_rotations
 from clip2.evaluate.settings import ZeroshotSettings
 from clip2.evaluate.zeroshot import run as zeroshot
@@ -298,6 +299,40 @@ def test_the_same_again_and_its_header(
         tower.teacher[key] = "another"
         with pytest.raises(InputError, match="tuned under the teacher"):
             check_teacher(tower, teacher)
+
+
+def test_a_tower_s_training_goes_on_where_it_was_stopped(
+    shards: list[Shard],
+    embeddings: list[Path],
+    teacher: Teacher,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings, whole, out = few(teacher, "clip2point", epochs=3), tmp_path / "whole.st", tmp_path / "stopped.st"
+    tune.run(shards, embeddings, whole, settings, "cpu")
+    finish = Trainer.finish
+
+    def stop(self: Trainer, step: int, **losses: torch.Tensor) -> None:
+        finish(self, step, **losses)
+        if step == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tune_tower, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(Trainer, "finish", stop)
+    with pytest.raises(KeyboardInterrupt):
+        tune.run(shards, embeddings, out, settings, "cpu")
+    monkeypatch.setattr(Trainer, "finish", finish)
+    (checkpoint,) = tmp_path.glob(".*")
+    kept = checkpoint.read_bytes()
+    with caplog.at_level("INFO"):
+        tune.run(shards, embeddings, out, settings, "cpu")
+    assert "taken up again at step 5" in caplog.text
+    assert out.read_bytes() == whole.read_bytes()
+    assert not checkpoint.exists()
+    checkpoint.write_bytes(kept)
+    tune.run(shards, embeddings, out, few(teacher, "clip2point", seed=4), "cpu")
+    assert "made with other settings or data" in caplog.text
 
 
 def test_pairs_make_clip2point_itself(shards: list[Shard], teacher: Teacher, tmp_path: Path) -> None:

@@ -161,6 +161,7 @@ def _add_evaluation(stages: Commands) -> None:
     _path(sub, "--triplets", "triplets (.parquet), all shards", "+")
     _path(sub, "--embeddings", "embeddings (.h5), in the same order", "*", required=False)
     _path(sub, "--out", "weights (.safetensors)")
+    _path(sub, "--checkpoint", "file to resume a tower's training from (default: beside the weights)", required=False)
     _device(sub)
 
     sub = _command(

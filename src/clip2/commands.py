@@ -101,7 +101,7 @@ def encode_objects(a: Arguments) -> None:
 def tune(a: Arguments) -> None:
     from clip2.evaluate.rivals.tune import run
 
-    run(_with_points(a.triplets), a.embeddings, a.out, parse_settings(a), a.device, a.threads)
+    run(_with_points(a.triplets), a.embeddings, a.out, parse_settings(a), a.device, a.threads, a.checkpoint)
 
 
 def ensemble(a: Arguments) -> None:

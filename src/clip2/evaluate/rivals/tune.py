@@ -1,5 +1,7 @@
 """Stage `tune`: train a baseline on our mined triplets (its "w/ TP." variant), or CLIP2Point on pairs."""
 
+import hashlib
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,12 +40,14 @@ def run(
     settings: TuneSettings,
     device: str = "auto",
     threads: int = 1,
+    checkpoint: Path | None = None,
 ) -> None:
     """Tune a baseline; write ``out``, one safetensors file with a header (evaluate.rivals.towers).
 
     Args:
         triplets: (Parquet, HDF5) of the training shards only, or shape pairs in the same form.
         embeddings: of the same shards; None (or none): their pictures go through the teacher here.
+        checkpoint: file from which training a tower goes on where it was stopped; default: a hidden one beside ``out``.
     """
     embeddings = embeddings or None
     if settings.pre_trained_on == "pairs" and settings.method != "clip2point":
@@ -73,10 +77,14 @@ def run(
         "settings": settings.model_dump(mode="json"),
     }
     if settings.method == "clip2point":
-        module, epochs = tune_tower(data, texts, teacher, settings)
+        kept = checkpoint or out.with_name(f".{out.name}.checkpoint")
+        digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+        module, epochs = tune_tower(data, texts, teacher, settings, kept, digest)
     else:
         module, header["logit_scale"], epochs = tune_adapter(projection, data, texts, teacher, settings)
     write_tower(out, module.state_dict(), header | {"log": epochs, "provenance": made_from})
+    if settings.method == "clip2point":
+        kept.unlink(missing_ok=True)
     log.info("%s tuned on %d of %d triplets: %s", header["name"], data.counts["used"], data.counts["triplets"], out)
 
 

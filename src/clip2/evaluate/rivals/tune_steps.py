@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +72,14 @@ class Trainer:
         self._schedule, self._lr = schedule, lr
         self._sums: dict[str, float] = {}
         self.log: list[dict[str, float]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint holds of it, as of a module; :meth:`load_state_dict` takes it back."""
+        return {"optimiser": self.optimiser.state_dict(), "sums": dict(self._sums), "log": list(self.log)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.optimiser.load_state_dict(state["optimiser"])
+        self._sums, self.log = state["sums"], state["log"]
 
     def start(self, step: int) -> None:
         """Before a step's backward pass."""

@@ -6,8 +6,11 @@ which items of the same text are not each other's negatives. Every contrast is s
 temperature.
 """
 
+import logging
 import math
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -20,16 +23,21 @@ from clip2.evaluate.rivals.towers import copy_visual
 from clip2.evaluate.rivals.tune_data import TuneData
 from clip2.evaluate.rivals.tune_settings import TuneSettings
 from clip2.evaluate.rivals.tune_steps import MAX_SCALE, Schedule, Trainer
+from clip2.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from clip2.pretrain.data import step_seed
 from clip2.pretrain.loss import ContrastiveLoss, info_nce
 from clip2.pretrain.precision import mixed_precision
 from clip2.teach.teacher import Teacher
+
+log = logging.getLogger(__name__)
 
 LR = 5e-5
 TRAIN_VIEWS = (*TEST_VIEWS, (45, 30), (135, 30), (225, 30), (315, 30))
 """(azimuth, elevation): ten, as in the method; which ten is ours. Each draw adds a random turn about the vertical."""
 DRAW = 32
 """Crops drawn at a time."""
+CHECKPOINT_S = 600.0
+"""Seconds between checkpoints."""
 
 
 class DepthLoss(nn.Module):
@@ -103,12 +111,14 @@ def backward_in_parts(
 
 
 def tune_tower(
-    data: TuneData, texts: Tensor, teacher: Teacher, settings: TuneSettings
+    data: TuneData, texts: Tensor, teacher: Teacher, settings: TuneSettings, checkpoint: Path, digest: str
 ) -> tuple[nn.Module, list[dict[str, float]]]:
     """Train; returns the tower and the log of its epochs.
 
     Args:
         texts: (L, D) unit vectors of ``data.names``; used where ``settings.pre_trained_on`` is "triplets".
+        checkpoint: file that a stopped run is taken up from, with the same outcome: hours of work on a large teacher.
+        digest: of settings and inputs; a checkpoint with another one is not used.
     """
     device = teacher.device
     torch.manual_seed(settings.seed)
@@ -122,7 +132,10 @@ def tune_tower(
         with mixed_precision(device):
             return functional.normalize(tower(pixels).float(), dim=-1)
 
-    for step, chosen in progress(schedule.steps(), "steps", schedule.total):
+    parts: dict[str, nn.Module | Trainer] = {"tower": tower, "criterion": criterion, "trainer": trainer}
+    first, saved = _resume(parts, checkpoint, digest, device), time.monotonic()
+    steps = ((step, chosen) for step, chosen in schedule.steps() if step >= first)
+    for step, chosen in progress(steps, "steps", schedule.total, first):
         generator = torch.Generator().manual_seed(step_seed(settings.seed, step, 1))
         pixels = draw_pairs(data, chosen.tolist(), random_rotations(len(chosen), generator), teacher)
         items = chosen.to(device)
@@ -135,4 +148,19 @@ def tune_tower(
 
         loss = backward_in_parts(encode, pixels, loss_of, settings.forward_batch)
         trainer.finish(step, loss=loss)
+        if time.monotonic() - saved >= CHECKPOINT_S and step + 1 < schedule.total:
+            states = {name: part.state_dict() for name, part in parts.items()}
+            save_checkpoint(checkpoint, digest, {"step": step + 1, **states})
+            saved = time.monotonic()
     return tower.eval(), trainer.log
+
+
+def _resume(parts: dict[str, nn.Module | Trainer], checkpoint: Path, digest: str, device: torch.device) -> int:
+    """Load the checkpoint, if there is one of this run, into ``parts``; the step to go on with."""
+    state = load_checkpoint(checkpoint, digest, device)
+    if state is None:
+        return 0
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    log.info("taken up again at step %d", state["step"])
+    return int(state["step"])
