@@ -28,7 +28,8 @@ rule tune:
         device=config["device"],
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 tune --triplets {input.triplets} --embeddings {input.embeddings} "
-        "--out {output} --checkpoint {params.checkpoint} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
+        "--out {output} --checkpoint {params.checkpoint} --device {params.device} --threads {threads} "
+        "--settings {params.settings:q} > {log} 2>&1"
 
 
 for name, pairs in PRETRAINED.items():

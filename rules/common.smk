@@ -283,21 +283,23 @@ def encoded(wildcards):
     )
 
 
-def teacher_settings(wildcards):
-    """Function of the wildcards: the teacher, without the wording of its texts, which encoded objects have none of."""
+def teacher_model(wildcards):
+    """Which model the job's teacher is, without the wording of its texts."""
     teacher = section("teachers", wildcards.teacher)
-    kept = {key: value for key, value in teacher.items() if key != "templates"}
-    return json.dumps(kept, sort_keys=True)
+    return {key: teacher[key] for key in ("model", "pretrained") if key in teacher}
+
+
+def teacher_settings(wildcards):
+    """Function of the wildcards: the teacher, for what has no texts."""
+    return json.dumps(teacher_model(wildcards), sort_keys=True)
 
 
 def tune_settings(tower):
     """Function of the wildcards: the settings of `tune`, with the job's teacher."""
 
     def settings(wildcards):
-        teacher = section("teachers", wildcards.teacher)
-        kept = {key: teacher[key] for key in ("model", "pretrained") if key in teacher}
         own = section("baselines", tower or wildcards.tower, "tune")
-        return json.dumps({**kept, **own}, sort_keys=True)
+        return json.dumps({**teacher_model(wildcards), **own}, sort_keys=True)
 
     return settings
 

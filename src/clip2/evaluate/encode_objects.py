@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clip2.console import progress
-from clip2.errors import InputError
 from clip2.evaluate.encoded_objects import write_encoded
 from clip2.evaluate.methods import TEACHER_2D, towers_by_name, view_encoders
 from clip2.evaluate.pictures import picture_features
-from clip2.evaluate.queries import Batch, batches
+from clip2.evaluate.queries import Batch, batches, common_header
 from clip2.evaluate.rivals.projections import UNTUNED
 from clip2.evaluate.rivals.towers import read_tower
 from clip2.store.provenance import provenance
-from clip2.store.tables import read_header
 from clip2.teach.settings import TeachSettings
 from clip2.teach.teacher import load_teacher
 
@@ -47,9 +45,7 @@ def run(
     """
     torch.set_num_threads(max(1, threads))
     points = objects.with_suffix(".h5")
-    header = read_header(objects)
-    if header.get("kind") != "objects":
-        raise InputError(f"{objects}: holds {header.get('kind')}, not objects; give what `clip2 objects` wrote")
+    n = common_header([(objects, points)])["n_objects"]
     own = towers_by_name([tower for tower in map(read_tower, towers) if tower.base not in UNTUNED])
     made_from = provenance(
         "encode-objects", settings.model_dump(mode="json", exclude={"templates"}),
@@ -62,7 +58,6 @@ def run(
         encoders[TEACHER_2D] = lambda batch: picture_features(teacher, batch.rows, threads)
     views = view_encoders(own if towers else UNTUNED, teacher, own)
     encoders |= {name: _on_the_cpu(encode) for name, encode in views.items()}
-    n = header["counts"]["objects"]
 
     def vectors() -> Iterator[tuple[list[int], dict[str, NDArray[Any]]]]:
         first = 0

@@ -1,5 +1,7 @@
 """Checkpoints of a training run: atomic, and only taken up by the run that they belong to."""
 
+import hashlib
+import json
 import logging
 import pickle
 from pathlib import Path
@@ -10,6 +12,11 @@ import torch
 from clip2.store.atomic import atomic_path
 
 log = logging.getLogger(__name__)
+
+
+def digest_of(made_from: dict[str, Any]) -> str:
+    """By which a run knows its own checkpoint, from its provenance block."""
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
 def save_checkpoint(path: Path, digest: str, state: dict[str, Any]) -> None:

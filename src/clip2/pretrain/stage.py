@@ -1,7 +1,5 @@
 """Stage `pretrain`: triplets and their embeddings → a point encoder in the teacher's space."""
 
-import hashlib
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 import torch
 
 from clip2.errors import InputError
+from clip2.pretrain.checkpoint import digest_of
 from clip2.pretrain.data import TrainingSet
 from clip2.pretrain.distributed import join, local_processes
 from clip2.pretrain.modelfiles import write_model
@@ -77,7 +76,7 @@ def _provenance(shards: list[Shard], settings: PretrainSettings) -> dict[str, An
 
 def _digest(made_from: dict[str, Any]) -> str:
     kept = {**made_from, "settings": {k: v for k, v in made_from["settings"].items() if k not in OPERATIONAL}}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    return digest_of(kept)
 
 
 def _pack(shards: list[Shard], folder: Path, settings: PretrainSettings, digest: str) -> None:

@@ -76,4 +76,4 @@ def _cut_short(data: NDArray[np.uint8]) -> bool:
     """Whether a JPEG lacks its end marker: OpenCV would fill the missing part with grey and say nothing."""
     content = data.tobytes()
     # After the last start of scan: before it may stand a thumbnail's, behind it what a recorder adds.
-    return content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[content.rfind(b"\xff\xda") :]
+    return content.startswith(b"\xff\xd8") and content.find(b"\xff\xd9", content.rfind(b"\xff\xda")) < 0

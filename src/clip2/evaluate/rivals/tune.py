@@ -1,7 +1,5 @@
 """Stage `tune`: train a baseline on our mined triplets (its "w/ TP." variant), or CLIP2Point on pairs."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from clip2.evaluate.rivals.tune_adapter import tune_adapter
 from clip2.evaluate.rivals.tune_data import TripletShards, describe, load_tune_data
 from clip2.evaluate.rivals.tune_settings import TuneSettings
 from clip2.evaluate.rivals.tune_tower import tune_tower
+from clip2.pretrain.checkpoint import digest_of
 from clip2.pretrain.holdout import scenes_held_out
 from clip2.store.provenance import provenance
 from clip2.teach.teacher import load_teacher
@@ -50,6 +49,7 @@ def run(
         checkpoint: file from which training a tower goes on where it was stopped; default: a hidden one beside ``out``.
     """
     embeddings = embeddings or None
+    checkpoint = checkpoint or out.with_name(f".{out.name}.checkpoint")
     if settings.pre_trained_on == "pairs" and settings.method != "clip2point":
         raise InputError("setting 'pre_trained_on': only clip2point is trained on pairs; use 'triplets'")
     if not triplets:
@@ -77,14 +77,12 @@ def run(
         "settings": settings.model_dump(mode="json"),
     }
     if settings.method == "clip2point":
-        kept = checkpoint or out.with_name(f".{out.name}.checkpoint")
-        digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
-        module, epochs = tune_tower(data, texts, teacher, settings, kept, digest)
+        module, epochs = tune_tower(data, texts, teacher, settings, checkpoint, digest_of(made_from))
     else:
         module, header["logit_scale"], epochs = tune_adapter(projection, data, texts, teacher, settings)
     write_tower(out, module.state_dict(), header | {"log": epochs, "provenance": made_from})
     if settings.method == "clip2point":
-        kept.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
     log.info("%s tuned on %d of %d triplets: %s", header["name"], data.counts["used"], data.counts["triplets"], out)
 
 
