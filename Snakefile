@@ -9,11 +9,16 @@
 #   {source}/detections/{detector}/{shard}.parquet
 #   {source}/triplets/{detector}.{lifter}/{shard}.parquet|.h5
 #   {source}/embeddings/{detector}.{lifter}.{teacher}/{shard}.h5
+#   {source}/tracks/{detector}.{lifter}.{teacher}/{shard}.parquet|.members.parquet|.h5
 #   {source}/objects/{shard}.parquet|.h5                  annotated objects to recognise
 #   {source}/encoded/{teacher}/{shard}.h5                 what the frozen teacher sees of them
+#   labels/labels.parquet                                 named 3D boxes that no human drew
+#   search/{words}.json|.png                              mined things, best first
 #   towers/…                                              tuned rivals
 #   models/{sources}.{detector}.{lifter}.{teacher}.{model}/…   the point encoder and its results
 #   {benchmark}_{task}.json, benchmark.json, benchmark.md      copies under fixed names
+#   tables/….html                                         the same to read; `snakemake --report results/report.html`
+#   labels/{format}/, triplets/{format}/                  for other tools (docs/export.md)
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -22,55 +27,65 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
+report: "rules/report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/scans.smk"
 include: "rules/detect.smk"
 include: "rules/lift.smk"
 include: "rules/embed.smk"
+include: "rules/track.smk"
 include: "rules/pretrain.smk"
+include: "rules/label.smk"
 include: "rules/baselines.smk"
 include: "rules/evaluate.smk"
+include: "rules/search.smk"
 include: "rules/report.smk"
+include: "rules/explore.smk"
+include: "rules/export.smk"
 
 
 onstart:
-    hold_lock()
+    with in_one_line():
+        hold_lock(Path(".snakemake/clip2.lock"))
+    remove_left_over(Path("results"))  # by jobs of runs that were killed
+    announce_run()  # its jobs publish only while it lives
     lift_rate_limit()
 
 
 rule all:
     default_target: True
     input:
-        expand("results/{name}", name=DEFAULT_TARGETS),
+        [f"results/{name}" for name in experiment.default_targets],
 
 
 # Single stages of the experiment's benchmark: `snakemake --cores 8 triplets`
 rule detections:
     input:
-        [
-            path
-            for source in MINED_SOURCES
-            for path in expand(
-                "results/{source}/detections/{detector}/{shard}.parquet",
-                shard=source_shards(source, "train"),
-                **dict(EXPERIMENT, source=source),
-            )
-        ],
+        experiment.mined(experiment.parts, DETECTIONS),
 
 
 rule triplets:
     input:
-        [
-            path
-            for source in MINED_SOURCES
-            for path in expand(
-                f"{MINED}/{{shard}}.parquet",
-                shard=source_shards(source, "train"),
-                **dict(EXPERIMENT, source=source),
-            )
-        ],
+        experiment.mined(experiment.parts, f"{MINED}/{{shard}}.parquet"),
+
+
+rule tracks:
+    input:
+        experiment.mined(experiment.parts, f"{TRACKED}/{{shard}}.parquet"),
 
 
 rule model:
     input:
-        f"{MODEL}/model.safetensors".format(**EXPERIMENT),
+        f"{MODEL}/model.safetensors".format(**experiment.parts),
+
+
+rule explorer:
+    input:
+        "results/explorer/index.html",
+
+
+# Snakemake compares dates; what was edited and has an older date than what was made of it is seen by its content.
+for each in workflow.rules:
+    each.set_params(contents=contents_of_inputs(each))

@@ -13,9 +13,9 @@ from benchmarks import accuracy, detect, embed, growth, lift, overhead, pretrain
 from benchmarks.machine import describe_machine, in_words
 from benchmarks.options import Options
 from benchmarks.timing import Comparison
-from clip2.console import console as standard_output
-from clip2.device import resolve_device
-from clip2.errors import InputError
+from clip2.runtime.console import console as standard_output
+from clip2.runtime.device import resolve_device
+from clip2.runtime.errors import InputError
 from clip2.store.atomic import write_json
 from clip2.store.provenance import git_state
 

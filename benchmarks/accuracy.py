@@ -10,13 +10,13 @@ from typing import Any
 
 from benchmarks.configured import configuration
 from benchmarks.options import Options
-from clip2.errors import InputError
 from clip2.evaluate.settings import ZeroshotSettings
 from clip2.evaluate.zeroshot import run as evaluate
 from clip2.pretrain import neighbours
 from clip2.pretrain.pack import Shard
 from clip2.pretrain.settings import PretrainSettings
 from clip2.pretrain.stage import run as pretrain
+from clip2.runtime.errors import InputError
 from clip2.store.atomic import read_json
 
 PLAIN = "farthest, plain"

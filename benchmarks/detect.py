@@ -11,7 +11,7 @@ from benchmarks.made import OWLV2_B16, TINY_OWL, words, write_frames, write_owl
 from benchmarks.options import Options
 from benchmarks.timing import Comparison, cores_of, in_turns, wait_for
 from benchmarks.usual import UsualDetector
-from clip2.detect.detector import Found
+from clip2.detect.found import Found
 from clip2.detect.models import load_detector
 from clip2.detect.runner import Frame, detect_on_cpu, detect_on_gpu
 from clip2.detect.select import select

@@ -17,7 +17,7 @@ from benchmarks.timing import clock_of, cores_of, wait_for
 
 STEPS = (1, 4, 16)
 LEAST_RISE = 0.1
-"""From one size to the next: less is taken for noise."""
+"""From one size to the next: less counts as noise."""
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from clip2.pretrain.settings import PretrainSettings
 from clip2.pretrain.stage import run as pretrain
 from clip2.scans.nuscenes.frames import run as ingest
 from clip2.scans.nuscenes.settings import NuscenesSettings
-from clip2.scans.world.streets.nuscenes_settings import WorldSettings
-from clip2.scans.world.streets.nuscenes_stage import run as make_world
 from clip2.teach.settings import TeachSettings
 from clip2.teach.stage import run as embed
+from clip2_world.streets.nuscenes_settings import WorldSettings
+from clip2_world.streets.nuscenes_stage import run as make_world
 
 TRAINING = PretrainSettings(encoder="pointnet2-tiny", n_points=128, max_points=512, batch_size=128, epochs=1)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.errors import InputError
 from clip2.geometry import invert, rigid, yaw_rotation
-from clip2.scans.world.seeds import FIRST_WORLD_SEED
-from clip2.scans.world.streets import rig
-from clip2.scans.world.streets.scan import sweep
-from clip2.scans.world.streets.traffic import make_street
-from clip2.scans.world.tracing import Tracer
+from clip2.runtime.errors import InputError
+from clip2_world.seeds import FIRST_WORLD_SEED
+from clip2_world.streets import rig
+from clip2_world.streets.scan import sweep
+from clip2_world.streets.traffic import make_street
+from clip2_world.tracing import Tracer
 
 SIZE = (1600, 900)
 Matrix = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""What all parts are told."""
+"""Options of all parts."""
 
 from dataclasses import dataclass
 from pathlib import Path

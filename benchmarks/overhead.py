@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from clip2.errors import InputError
 from clip2.report.memory import read_jobs
+from clip2.runtime.errors import InputError
 
 
 def run(results: Path) -> dict[str, Any]:

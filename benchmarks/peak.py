@@ -65,8 +65,8 @@ def measure(
                 launcher.terminate()
                 stopped = True
         launcher.wait()
-    told = json.loads(report.read_text())
+    measured = json.loads(report.read_text())
     text = log.read_text()
-    if told.pop("code") and not stopped:
+    if measured.pop("code") and not stopped:
         raise RuntimeError(f"{' '.join(map(str, command))}\n{text[-3000:]}")
-    return Usage(**told, stopped=stopped, output=text)
+    return Usage(**measured, stopped=stopped, output=text)

@@ -92,7 +92,7 @@ class _UsualTraining:
     def step(self) -> None:
         b = self.batch
         features = F.normalize(self.network(b.points), dim=1)
-        losses = self.criterion(features, b.images, b.texts, b.labels, b.text_weights, b.items)
+        losses = self.criterion(features, b.images, b.texts, b.labels, b.text_weights, b.things)
         self.optimiser.zero_grad()
         losses.total.backward()
         self.optimiser.step()

@@ -1,11 +1,9 @@
 # Triplets (or rendered shapes) → rivals that have to be trained, and the weights of the ensemble.
 rule tune:
     input:
-        code=source_closure("clip2.evaluate.rivals.tune"),
-        triplets=train_shards(f"{MINED}/{{shard}}.parquet"),
-        points=train_shards(f"{MINED}/{{shard}}.h5"),
-        embeddings=train_shards(f"{EMBEDDED}/{{shard}}.h5"),
-        model=teacher_files,
+        **LEARNT_FROM,
+        code=source_files("clip2.evaluate.rivals.tune"),
+        model=files(experiment.teacher_files),
     output:
         TOWER,
     log:
@@ -13,34 +11,32 @@ rule tune:
     benchmark:
         "results/benchmarks/tune/{sources}.{detector}.{lifter}.{teacher}.{tower}.tsv"
     wildcard_constraints:
-        tower="|".join(TUNED) or "(?!)",
+        tower="|".join(experiment.tuned) or "(?!)",
     conda:
         "../envs/clip2.yaml"
     threads: workers()
     resources:
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime=hours(24),
-        gpu=gpus(),
+        **needs(mem_mb=16000, hours=24, gpu=gpus()),
     params:
         checkpoint=lambda wildcards, output: Path("results/checkpoints")
         / f"{Path(output[0]).parent.name}.{wildcards.tower}.pt",
-        settings=tune_settings(None),
-        device=config["device"],
+        settings=lambda wildcards: experiment.tune(wildcards.tower, wildcards.teacher),
+        device=experiment.config.device,
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 tune --triplets {input.triplets} --embeddings {input.embeddings} "
         "--out {output} --checkpoint {params.checkpoint} --device {params.device} --threads {threads} "
         "--settings {params.settings:q} > {log} 2>&1"
 
 
-for name, pairs in PRETRAINED.items():
+for name, pairs in experiment.pretrained.items():
 
     rule:
         name:
-            f"pretrain_{name}"
+            f"tune_{name}"
         input:
-            code=source_closure("clip2.evaluate.rivals.tune"),
-            index=lambda wildcards, pairs=pairs: raw_index(pairs),
-            model=teacher_files,
+            code=source_files("clip2.evaluate.rivals.tune"),
+            index=raw_index(pairs),
+            model=files(experiment.teacher_files),
         output:
             SHAPE_TOWER.replace("{pairs}", pairs).replace("{tower}", name),
         log:
@@ -51,13 +47,13 @@ for name, pairs in PRETRAINED.items():
             "../envs/clip2.yaml"
         threads: workers()
         resources:
-            mem_mb=lambda wildcards, attempt: 16000 * attempt,
-            runtime=hours(24),
-            gpu=gpus(),
+            **needs(mem_mb=16000, hours=24, gpu=gpus()),
         params:
-            root=lambda wildcards, pairs=pairs: data_root(pairs),
-            settings=tune_settings(name),
-            device=config["device"],
+            root=lambda wildcards, pairs=pairs: experiment.data_root(pairs),
+            settings=lambda wildcards, name=name: experiment.tune(
+                name, wildcards.teacher
+            ),
+            device=experiment.config.device,
         shell:
             "OMP_NUM_THREADS={threads} python -m clip2 tune --triplets {params.root:q}/*.parquet "
             "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
@@ -65,13 +61,10 @@ for name, pairs in PRETRAINED.items():
 
 rule ensemble:
     input:
-        code=source_closure("clip2.evaluate.ensemble.stage"),
-        triplets=train_shards(f"{MINED}/{{shard}}.parquet"),
-        points=train_shards(f"{MINED}/{{shard}}.h5"),
-        embeddings=train_shards(f"{EMBEDDED}/{{shard}}.h5"),
-        model=multiext(f"{MODEL}/", "model.safetensors", "config.json"),
-        teacher=teacher_files,
-        towers=towers,
+        **LEARNT_FROM,
+        **OF_MODEL,
+        code=source_files("clip2.evaluate.ensemble.stage"),
+        towers=files(experiment.tower_files),
     output:
         f"{MODEL}/ensemble.json",
     log:
@@ -83,13 +76,11 @@ rule ensemble:
         "../envs/clip2.yaml"
     threads: workers()
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=hours(4),
-        gpu=gpus(),
+        **needs(mem_mb=8000, hours=4, gpu=gpus()),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
-        settings=settings_of("evaluation", "ensemble"),
-        device=config["device"],
+        settings=experiment.settings("evaluation", "ensemble"),
+        device=experiment.config.device,
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 ensemble --triplets {input.triplets} "
         "--embeddings {input.embeddings} --model {params.folder} --towers {input.towers} --out {output} "

@@ -1,19 +1,38 @@
-# Helpers of the rules: names of the configured experiment, shards, settings, source closures.
-import fcntl
-import json
-import os
+# What the rules share: the configured experiment, which is plain Python (clip2.workflow.experiment), and what needs Snakemake.
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
-from clip2 import closure
-from clip2.config import PARTS, check_config
-from clip2.errors import InputError
-from clip2.scans.shards import ROLES, shard_names
-from clip2.sources import BY_BOXES, MODULES, index_files
+from clip2.export.formats import FORMATS
+from clip2.runtime.errors import InputError
+from clip2.runtime.guard import announce_run
+from clip2.store.atomic import remove_left_over
+from clip2.workflow import source_files as stage_code
+from clip2.workflow.config import PARTS
+from clip2.workflow.experiment import (
+    ANNOTATIONS,
+    DETECTIONS,
+    EMBEDDED,
+    ENCODED,
+    FRAMES,
+    LABELS,
+    MINED,
+    MODEL,
+    OBJECTS,
+    SHAPE_TOWER,
+    TOWER,
+    TOWER_ENCODED,
+    TRACKED,
+    Experiment,
+)
+from clip2.workflow.listing import contents, listing_digest
+from clip2.workflow.lock import hold_lock
+from clip2.workflow.resources import needs
+from clip2_world.settings import STAGES, world_size
 
 # Jobs run `python -m clip2` with this checkout's package; outside conda environments, with Snakemake's own Python.
 bin_folder = (
@@ -25,10 +44,18 @@ shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={quote(str(Path(workflow.basedir) / 'src'))} PATH={quote(bin_folder)}$PATH; "
 )
 
-try:
-    CONFIG = check_config(config)
-except InputError as error:
-    raise WorkflowError(str(error))
+
+@contextmanager
+def in_one_line():
+    """A wrong input ends the run with its one line; around an exception Snakemake would print where it came up."""
+    try:
+        yield
+    except InputError as error:
+        raise SystemExit(f"clip2: error: {error}")
+
+
+with in_one_line():
+    experiment = Experiment(config, world_size)
 
 NAME = "[A-Za-z0-9_-]+"
 
@@ -41,277 +68,81 @@ wildcard_constraints:
     shard=r"[a-z]+-\d+of\d+",
 
 
-BENCHMARKS = {name: spec for name, spec in CONFIG.benchmarks.items() if spec}
-MINED = "results/{source}/triplets/{detector}.{lifter}"
-EMBEDDED = "results/{source}/embeddings/{detector}.{lifter}.{teacher}"
-MODEL = "results/models/{sources}.{detector}.{lifter}.{teacher}.{model}"
-
-
-def parts_of(benchmark):
-    """Wildcards of a benchmark's files: its source, those its model is trained on, and what is put together for it."""
-    spec = BENCHMARKS[benchmark]
-    parts = {
-        part: getattr(spec, part) or getattr(CONFIG.experiment, part) for part in PARTS
-    }
-    return dict(
-        parts, benchmark=benchmark, source=spec.source, sources="+".join(spec.train)
-    )
-
-
-EXPERIMENT = parts_of(CONFIG.experiment.benchmark)
-MINED_SOURCES = EXPERIMENT["sources"].split("+")
-
-
-def sources_with(stage):
-    """Sources of the kinds that have a stage."""
-    return [
-        name
-        for name, source in CONFIG.sources.items()
-        if getattr(MODULES[source.kind], stage)
-    ]
-
-
-def source_shards(source, role):
-    """Names of a source's shards, known before anything runs."""
-    return shard_names(role, CONFIG.sources[source].settings.n_shards[role])
-
-
-def all_shards(source, pattern):
-    """A path for each shard of a source, of both roles."""
-    shards = [shard for role in ROLES for shard in source_shards(source, role)]
-    return expand(pattern, source=source, shard=shards)
-
-
-def train_shards(pattern):
-    """Input function: a path for each mining shard of the job's source, or of all sources that its model learns from."""
-
-    def paths(wildcards):
-        names = (
-            wildcards.sources.split("+")
-            if hasattr(wildcards, "sources")
-            else [wildcards.source]
-        )
-        return [
-            path
-            for name in names
-            for path in expand(
-                pattern,
-                source=name,
-                shard=source_shards(name, "train"),
-                allow_missing=True,
-            )
-        ]
-
-    return paths
-
-
-def benchmark_shards(pattern, role="val"):
-    """Input function: a path for each shard of the source that the job's benchmark asks about."""
-
-    def paths(wildcards):
-        source = BENCHMARKS[wildcards.benchmark].source
-        shards = source_shards(source, role)
-        return expand(pattern, source=source, shard=shards, allow_missing=True)
-
-    return paths
-
-
-def data_root(source):
-    """Folder that holds a source's raw files."""
-    settings = CONFIG.sources[source]
+def beside_index(source, stage):
+    """Function of the wildcards: a digest of what a stage reads beside a source's index, for jobs to run again on."""
+    settings = experiment.config.sources[source]
     if settings.world is not None:
-        return f"results/{source}/raw"
-    root = settings.root or CONFIG.dataroot
-    if not root:
-        raise WorkflowError(
-            f"source {source!r} needs its data root: add `--config dataroot=/path/to/data` or set sources.{source}.root"
-        )
-    return root
+        return ""
+    with in_one_line():
+        return listing_digest(Path(experiment.data_root(source)), settings.kind, stage)
 
 
-def raw_index(source):
-    """Files that say what a source's raw data is: a job that reads them runs again when they change."""
-    settings = CONFIG.sources[source]
-    if settings.world is not None:
-        return [local(f"results/{source}/raw/world.json")]
-    root = Path(data_root(source))
-    if not root.is_dir():
-        raise WorkflowError(
-            f"{root}: no such folder; give the data root with `--config dataroot=/path/to/data`"
-        )
-    return [local(str(path)) for path in index_files(settings, root)]
-
-
-def source_closure(module):
+def source_files(module):
     """Source files that a stage runs; like all that no rule makes, they stay here when results lie in a storage."""
-    return local(closure.source_closure(module))
+    return local(stage_code.source_files(module))
 
 
-def section(*keys):
-    """A slice of the configuration, as it was written; empty where it was not."""
-    value = config
-    for key in keys:
-        value = (value or {}).get(key, {})
-    return value or {}
+def contents_of_inputs(rule):
+    """Parameter for every rule: digests of its inputs that no rule makes.
 
-
-def settings_of(*keys):
-    """A stage's slice of the configuration, as the JSON text that its command line takes."""
-    return json.dumps(section(*keys), sort_keys=True)
-
-
-def evaluation_of(benchmark, stage):
-    """The settings of an evaluation stage for a benchmark: the general ones, and over them the benchmark's own."""
-    own = section("benchmarks", benchmark, "evaluation", stage)
-    return json.dumps({**section("evaluation", stage), **own}, sort_keys=True)
-
-
-def hold_lock():
-    """Let one run at a time work here. The operating system frees this lock even after `kill -9`, so that running the
-    same line again just works; Snakemake's own lock (off in the profiles) would have to be removed by hand.
+    Not by a function of ``input``: what such ones return, Snakemake does not compare with the last time.
     """
-    global lock  # open for as long as this process lives
-    lock = open(".snakemake/clip2.lock", "w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WorkflowError(
-            f"another snakemake is working in {os.getcwd()}; wait for it or stop it first"
+
+    def digests(wildcards):
+        paths = rule.expand_input(dict(wildcards.items()))[0]
+        return contents(
+            tuple(
+                str(path)
+                for path in paths
+                if not path.is_storage and not path.startswith("results/")
+            )
         )
 
-
-def lift_rate_limit():
-    """Take away the scheduler's default limit of a hundred jobs a second; one that a person sets stays.
-
-    While it holds, Snakemake 9 starts a timer each time it looks for jobs to run, each timer makes it look again, and
-    none of them ends: after an hour it looks hundreds of times a second, at a sixth of a core.
-    """
-    limit = workflow.scheduling_settings.max_jobs_per_timespan
-    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
-        workflow.scheduler.job_rate_limiter = None
+    return digests
 
 
-def model_files(folder):
-    """Files of a model folder; nothing for a hub id, which the settings pin by themselves."""
-    if not os.path.isdir(folder):
-        return []
-    return local(
-        sorted(
-            str(path)
-            for path in Path(folder).iterdir()
-            if path.suffix in {".json", ".safetensors", ".txt"}
-        )
-    )
+def raw_index(source, stage="frames"):
+    """Input function: files that say what a source's raw data is."""
+
+    def paths(wildcards):
+        with in_one_line():
+            return local(experiment.raw_index(source, stage))
+
+    return paths
 
 
-def teacher_files(wildcards):
-    """Input function: files of the job's teacher."""
-    return model_files(CONFIG.teachers[wildcards.teacher].model)
+def files(method, *arguments):
+    """Input function: what a method of the experiment says of a job's wildcards."""
+
+    def paths(wildcards):
+        with in_one_line():
+            return [
+                path if path.startswith("results/") else local(path)
+                for path in method(wildcards, *arguments)
+            ]
+
+    return paths
 
 
-def detector_files(wildcards):
-    """Input function: files of the job's detector: its vocabulary, and its model's or the stored boxes."""
-    detector = CONFIG.detectors[wildcards.detector]
-    words = local(str(detector.vocabulary))
-    if detector.kind == "stored":
-        return [words, local(str(detector.boxes))]
-    return [words, *model_files(detector.model)]
-
-
-# Rivals that are trained: on a benchmark's own triplets, or once for all on rendered shapes.
-TOWER = "results/towers/{sources}.{detector}.{lifter}.{teacher}/{tower}.safetensors"
-SHAPE_TOWER = "results/towers/{pairs}.{teacher}/{tower}.safetensors"
-BASELINES = {name: baseline for name, baseline in CONFIG.baselines.items() if baseline}
-TUNED = [
-    name
-    for name, baseline in BASELINES.items()
-    if baseline.pairs is None and baseline.checkpoint is None
-]
-PRETRAINED = {
-    name: baseline.pairs
-    for name, baseline in BASELINES.items()
-    if baseline.pairs and baseline.checkpoint is None
+# Inputs that several rules have: what a model learns from, what it is asked about, and itself with its teacher.
+LEARNT_FROM = {
+    "triplets": files(experiment.mined, f"{MINED}/{{shard}}.parquet"),
+    "points": files(experiment.mined, f"{MINED}/{{shard}}.h5"),
+    "embeddings": files(experiment.mined, f"{EMBEDDED}/{{shard}}.h5"),
 }
-
-
-IMAGE_TOWERS = [
-    name
-    for name, baseline in BASELINES.items()
-    if baseline.checkpoint or baseline.tune.method == "clip2point"
-]
-
-
-def tower_file(name, wildcards):
-    """The weights of a trained rival."""
-    baseline = BASELINES[name]
-    if baseline.checkpoint:
-        return local(baseline.checkpoint)
-    if baseline.pairs:
-        return SHAPE_TOWER.format(
-            pairs=baseline.pairs, teacher=wildcards.teacher, tower=name
-        )
-    keys = ("sources", "detector", "lifter", "teacher")
-    return TOWER.format(tower=name, **{key: getattr(wildcards, key) for key in keys})
-
-
-def towers(wildcards):
-    """Input function: files of all trained rivals."""
-    return [tower_file(name, wildcards) for name in BASELINES]
-
-
-def image_towers(wildcards):
-    """Input function: files of the rivals with an image tower of their own, not an adapter to the teacher's."""
-    return [tower_file(name, wildcards) for name in IMAGE_TOWERS]
-
-
-# What image towers see of a shard of objects: the frozen teacher's, and those of the rivals.
-ENCODED = "results/{source}/encoded/{teacher}/{shard}.h5"
-TOWER_ENCODED = (
-    "results/towers/{sources}.{detector}.{lifter}.{teacher}/{benchmark}.{shard}.h5"
-)
-
-
-def encoded(wildcards):
-    """Input function: what image towers see of all objects that the job's benchmark asks about."""
-    source = BENCHMARKS[wildcards.benchmark].source
-    patterns = [ENCODED, TOWER_ENCODED] if IMAGE_TOWERS else [ENCODED]
-    return expand(
-        patterns,
-        source=source,
-        shard=source_shards(source, "val"),
-        **{key: value for key, value in wildcards.items() if key != "source"},
-    )
-
-
-def teacher_model(wildcards):
-    """Which model the job's teacher is, without the wording of its texts."""
-    teacher = section("teachers", wildcards.teacher)
-    return {key: teacher[key] for key in ("model", "pretrained") if key in teacher}
-
-
-def teacher_settings(wildcards):
-    """Function of the wildcards: the teacher, for what has no texts."""
-    return json.dumps(teacher_model(wildcards), sort_keys=True)
-
-
-def tune_settings(tower):
-    """Function of the wildcards: the settings of `tune`, with the job's teacher."""
-
-    def settings(wildcards):
-        own = section("baselines", tower or wildcards.tower, "tune")
-        return json.dumps({**teacher_model(wildcards), **own}, sort_keys=True)
-
-    return settings
-
-
-def hours(first):
-    """A time limit in minutes: `first` hours, and as many more with each retry."""
-    return lambda wildcards, attempt: 60 * first * attempt
+ASKED = {
+    "objects": files(experiment.asked, f"{OBJECTS}.parquet"),
+    "points": files(experiment.asked, f"{OBJECTS}.h5"),
+}
+OF_MODEL = {
+    "model": multiext(f"{MODEL}/", "model.safetensors", "config.json"),
+    "teacher": files(experiment.teacher_files),
+}
 
 
 def gpus():
     """GPUs that a model-running job asks the scheduler for."""
-    return 0 if config["device"] == "cpu" else 1
+    return 1 if experiment.uses_gpu else 0
 
 
 def half_of_the_cores():
@@ -327,3 +158,85 @@ def workers():
     """Threads of a job that feeds a GPU: half of the cores at most, so that jobs without one go on beside it. Without a
     GPU, jobs are kept small and run side by side."""
     return min(8, half_of_the_cores()) if gpus() else 1
+
+
+def lift_rate_limit():
+    """Take away the scheduler's default limit of a hundred jobs a second; one that a person sets stays.
+
+    While it holds, Snakemake 9 starts a timer each time it looks for jobs to run, each timer makes it look again, and
+    none of them ends: after an hour it looks hundreds of times a second, at a sixth of a core.
+    """
+    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
+
+
+def reported(path, caption, category, **labels):
+    """An output that `snakemake --report` shows, with a caption of rules/report/."""
+    return report(
+        path, caption=f"report/{caption}.rst", category=category, labels=labels
+    )
+
+
+MINING = {
+    "triplets.png": ("triplets", "mined triplets"),
+    "audit.json": ("audit", "triplets against human boxes"),
+    "tracks_audit.json": ("tracks_audit", "tracks against human boxes"),
+    "search_audit.json": ("search_audit", "search by name against human boxes"),
+}
+
+
+def published(name):
+    """Outputs of the job that publishes a file under its fixed name: that, and of a result a page to read, too."""
+    stem, _, ending = name.rpartition(".")
+    if name in MINING:
+        caption, what = MINING[name]
+        category, labels = "Mining", {"what": what}
+    else:
+        benchmark, _, caption = stem.rpartition("_")
+        form = "table" if ending == "json" else "picture"
+        category = "Results"
+        labels = {"as": form, "benchmark": benchmark, "task": caption}
+    made = kept_until_replaced(f"results/{name}")
+    if ending != "json":
+        return {"made": reported(made, caption, category, **labels)}
+    page = reported(f"results/tables/{stem}.html", caption, category, **labels)
+    return {"made": made, "table": page}
+
+
+def format_code(wildcards):
+    """Input function: source files of a format, which the command imports by name."""
+    return sorted(
+        {
+            *source_files("clip2.export.stage"),
+            *source_files(FORMATS[wildcards.format].module),
+        }
+    )
+
+
+def formats_of(kind):
+    """Pattern of the formats that take labels, or triplets."""
+    return "|".join(name for name, spec in FORMATS.items() if spec.takes == kind)
+
+
+def labelled(pattern):
+    """Input function: a path for each shard of the experiment's source."""
+    return files(lambda wildcards: experiment.labelled(pattern))
+
+
+def searched(pattern):
+    """Input function: a path for each mining shard of the experiment's sources."""
+    return files(lambda wildcards: experiment.mined(experiment.parts, pattern))
+
+
+def named_boxes(wildcards):
+    """Input function: the labels, which the command takes boxes from, if they are there; it does not need them."""
+    return [LABELS] if os.path.exists(LABELS) else []
+
+
+def kept_until_replaced(path):
+    """An output that is still there when its job begins, which says what it replaces. Not in a storage: Snakemake 9.27
+    then looks for the old file where it is not.
+    """
+    in_storage = workflow.storage_settings.default_storage_provider
+    return path if in_storage else update(path)

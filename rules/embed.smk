@@ -1,9 +1,9 @@
 # Triplets → the frozen teacher's embeddings.
 rule embed:
     input:
-        code=source_closure("clip2.teach.stage"),
+        code=source_files("clip2.teach.stage"),
         triplets=f"{MINED}/{{shard}}.parquet",
-        model=teacher_files,
+        model=files(experiment.teacher_files),
     output:
         f"{EMBEDDED}/{{shard}}.h5",
     log:
@@ -15,12 +15,10 @@ rule embed:
         "../envs/clip2.yaml"
     threads: workers()
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=hours(4),
-        gpu=gpus(),
+        **needs(mem_mb=8000, hours=4, gpu=gpus()),
     params:
-        settings=lambda wildcards: settings_of("teachers", wildcards.teacher),
-        device=config["device"],
+        settings=lambda wildcards: experiment.settings("teachers", wildcards.teacher),
+        device=experiment.config.device,
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 embed --triplets {input.triplets} --out {output} "
         "--device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"

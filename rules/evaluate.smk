@@ -1,99 +1,83 @@
 # Human boxes enter here, and nowhere before.
-CUT_BY_BOXES = [
-    name
-    for name in sources_with("objects")
-    if MODULES[CONFIG.sources[name].kind].objects == BY_BOXES
-]
-SCANNETS = [name for name in sources_with("objects") if name not in CUT_BY_BOXES]
-
-
 rule objects:
     input:
-        code=source_closure("clip2.evaluate.objects"),
-        frames="results/{source}/frames/{shard}.parquet",
-        annotations="results/{source}/annotations/{shard}.parquet",
+        code=source_files("clip2.evaluate.objects"),
+        frames=FRAMES,
+        annotations=ANNOTATIONS,
     output:
-        objects="results/{source}/objects/{shard}.parquet",
-        points="results/{source}/objects/{shard}.h5",
+        objects=f"{OBJECTS}.parquet",
+        points=f"{OBJECTS}.h5",
     log:
         "logs/objects/{source}.{shard}.log",
     benchmark:
         "results/benchmarks/objects/{source}.{shard}.tsv"
     wildcard_constraints:
-        source="|".join(CUT_BY_BOXES) or "(?!)",
+        source="|".join(experiment.sources_by_boxes) or "(?!)",
     conda:
         "../envs/clip2.yaml"
-    threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=hours(2),
-        gpu=0,
+        **needs(mem_mb=4000, hours=2),
     params:
-        root=lambda wildcards: data_root(wildcards.source),
-        settings=settings_of("evaluation", "objects"),
+        root=lambda wildcards: experiment.data_root(wildcards.source),
+        settings=experiment.settings("evaluation", "objects"),
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 objects --frames {input.frames} --annotations {input.annotations} "
         "--data-root {params.root:q} --out {output.objects} --settings {params.settings:q} > {log} 2>&1"
 
 
 # ScanNet's objects are the instances of its meshes.
-rule scannet_objects:
+rule objects_scannet:
     input:
-        code=source_closure("clip2.evaluate.scannet.objects"),
-        frames="results/{source}/frames/{shard}.parquet",
+        code=source_files("clip2.evaluate.scannet.objects"),
+        frames=FRAMES,
     output:
-        objects="results/{source}/objects/{shard}.parquet",
-        points="results/{source}/objects/{shard}.h5",
+        objects=f"{OBJECTS}.parquet",
+        points=f"{OBJECTS}.h5",
     log:
         "logs/objects/{source}.{shard}.log",
     benchmark:
         "results/benchmarks/objects/{source}.{shard}.tsv"
     wildcard_constraints:
-        source="|".join(SCANNETS) or "(?!)",
+        source="|".join(experiment.sources_by_meshes) or "(?!)",
     conda:
         "../envs/clip2.yaml"
-    threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=hours(4),
-        gpu=0,
+        **needs(mem_mb=4000, hours=4),
     params:
-        root=lambda wildcards: data_root(wildcards.source),
-        settings=settings_of("evaluation", "scannet_objects"),
+        root=lambda wildcards: experiment.data_root(wildcards.source),
+        beside=lambda wildcards: beside_index(wildcards.source, "objects"),
+        settings=experiment.settings("evaluation", "scannet_objects"),
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 scannet-objects --frames {input.frames} "
         "--data-root {params.root:q} --out {output.objects} --settings {params.settings:q} > {log} 2>&1"
 
 
 # Sets of single objects: one job reads the files and writes all shards.
-for source in sources_with("object_set"):
+for source in experiment.sources_with("object_set"):
 
     rule:
         name:
             f"objects_{source}"
         input:
-            code=source_closure(MODULES[CONFIG.sources[source].kind].object_set),
-            index=lambda wildcards, source=source: raw_index(source),
+            code=source_files(experiment.module(source, "object_set")),
+            index=raw_index(source),
         output:
-            all_shards(source, "results/{source}/objects/{shard}.parquet"),
-            all_shards(source, "results/{source}/objects/{shard}.h5"),
+            experiment.all_shards(source, f"{OBJECTS}.parquet"),
+            experiment.all_shards(source, f"{OBJECTS}.h5"),
         log:
             f"logs/objects/{source}.log",
         benchmark:
             f"results/benchmarks/objects/{source}.tsv"
         conda:
             "../envs/clip2.yaml"
-        threads: 1
         resources:
-            mem_mb=lambda wildcards, attempt: 4000 * attempt,
-            runtime=hours(1),
-            gpu=0,
+            **needs(mem_mb=4000, hours=1),
         params:
-            kind=CONFIG.sources[source].kind,
+            kind=experiment.config.sources[source].kind,
             source=source,
             out=lambda wildcards, output: Path(output[0]).parent,
-            root=lambda wildcards, source=source: data_root(source),
-            settings=settings_of("sources", source, "settings"),
+            root=lambda wildcards, source=source: experiment.data_root(source),
+            settings=experiment.source_settings(source),
         shell:
             "python -m clip2 object-set {params.kind} --root {params.root:q} --source {params.source} "
             "--out {params.out} --settings {params.settings:q} > {log} 2>&1"
@@ -101,10 +85,11 @@ for source in sources_with("object_set"):
 
 rule encode_objects:
     input:
-        code=source_closure("clip2.evaluate.encode_objects"),
-        objects="results/{source}/objects/{shard}.parquet",
-        points="results/{source}/objects/{shard}.h5",
-        teacher=teacher_files,
+        code=source_files("clip2.evaluate.encode_objects"),
+        objects=f"{OBJECTS}.parquet",
+        points=f"{OBJECTS}.h5",
+        teacher=files(experiment.teacher_files),
+        towers=[],
     output:
         ENCODED,
     log:
@@ -115,24 +100,21 @@ rule encode_objects:
         "../envs/clip2.yaml"
     threads: workers()
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=hours(4),
-        gpu=gpus(),
+        **needs(mem_mb=8000, hours=4, gpu=gpus()),
     params:
-        settings=teacher_settings,
-        device=config["device"],
+        settings=lambda wildcards: experiment.teacher_model(wildcards.teacher),
+        device=experiment.config.device,
     shell:
-        "OMP_NUM_THREADS={threads} python -m clip2 encode-objects --objects {input.objects} --out {output} "
-        "--device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
+        "OMP_NUM_THREADS={threads} python -m clip2 encode-objects --objects {input.objects} --towers {input.towers} "
+        "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
 
 
-rule encode_objects_by_towers:
+use rule encode_objects as encode_objects_by_towers with:
     input:
-        code=source_closure("clip2.evaluate.encode_objects"),
-        objects=lambda wildcards: f"results/{BENCHMARKS[wildcards.benchmark].source}/objects/{wildcards.shard}.parquet",
-        points=lambda wildcards: f"results/{BENCHMARKS[wildcards.benchmark].source}/objects/{wildcards.shard}.h5",
-        teacher=teacher_files,
-        towers=image_towers,
+        **ASKED,
+        code=source_files("clip2.evaluate.encode_objects"),
+        teacher=files(experiment.teacher_files),
+        towers=files(experiment.image_tower_files),
     output:
         TOWER_ENCODED,
     log:
@@ -140,30 +122,15 @@ rule encode_objects_by_towers:
     benchmark:
         "results/benchmarks/encode_objects/{sources}.{detector}.{lifter}.{teacher}.{benchmark}.{shard}.tsv"
     priority: 1  # the last long step before a result
-    conda:
-        "../envs/clip2.yaml"
-    threads: workers()
-    resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=hours(4),
-        gpu=gpus(),
-    params:
-        settings=teacher_settings,
-        device=config["device"],
-    shell:
-        "OMP_NUM_THREADS={threads} python -m clip2 encode-objects --objects {input.objects} --towers {input.towers} "
-        "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
 
 
 rule zeroshot:
     input:
-        code=source_closure("clip2.evaluate.zeroshot"),
-        encoded=encoded,
-        objects=benchmark_shards("results/{source}/objects/{shard}.parquet"),
-        points=benchmark_shards("results/{source}/objects/{shard}.h5"),
-        model=multiext(f"{MODEL}/", "model.safetensors", "config.json"),
-        teacher=teacher_files,
-        towers=towers,
+        **ASKED,
+        **OF_MODEL,
+        code=source_files("clip2.evaluate.zeroshot"),
+        encoded=files(experiment.encoded_files),
+        towers=files(experiment.tower_files),
         ensemble=f"{MODEL}/ensemble.json",
     output:
         f"{MODEL}/{{benchmark}}_zeroshot.json",
@@ -176,13 +143,13 @@ rule zeroshot:
         "../envs/clip2.yaml"
     threads: workers()
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=hours(4),
-        gpu=gpus(),
+        **needs(mem_mb=8000, hours=4, gpu=gpus()),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
-        settings=lambda wildcards: evaluation_of(wildcards.benchmark, "zeroshot"),
-        device=config["device"],
+        settings=lambda wildcards: experiment.evaluation(
+            wildcards.benchmark, "zeroshot"
+        ),
+        device=experiment.config.device,
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 zeroshot --objects {input.objects} --model {params.folder} "
         "--encoded {input.encoded} --towers {input.towers} --ensemble {input.ensemble} "
@@ -191,13 +158,12 @@ rule zeroshot:
 
 rule fewshot:
     input:
-        code=source_closure("clip2.evaluate.fewshot.stage"),
-        train=benchmark_shards("results/{source}/objects/{shard}.parquet", "train"),
-        train_points=benchmark_shards("results/{source}/objects/{shard}.h5", "train"),
-        val=benchmark_shards("results/{source}/objects/{shard}.parquet"),
-        val_points=benchmark_shards("results/{source}/objects/{shard}.h5"),
-        model=multiext(f"{MODEL}/", "model.safetensors", "config.json"),
-        teacher=teacher_files,
+        **OF_MODEL,
+        code=source_files("clip2.evaluate.fewshot.stage"),
+        train=files(experiment.asked, f"{OBJECTS}.parquet", "train"),
+        train_points=files(experiment.asked, f"{OBJECTS}.h5", "train"),
+        val=files(experiment.asked, f"{OBJECTS}.parquet"),
+        val_points=files(experiment.asked, f"{OBJECTS}.h5"),
     output:
         f"{MODEL}/{{benchmark}}_fewshot.json",
     log:
@@ -208,13 +174,11 @@ rule fewshot:
         "../envs/clip2.yaml"
     threads: workers()
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=hours(4),
-        gpu=gpus(),
+        **needs(mem_mb=8000, hours=4, gpu=gpus()),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
-        settings=lambda wildcards: evaluation_of(wildcards.benchmark, "fewshot"),
-        device=config["device"],
+        settings=lambda wildcards: experiment.evaluation(wildcards.benchmark, "fewshot"),
+        device=experiment.config.device,
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 fewshot --train {input.train} --val {input.val} "
         "--model {params.folder} --out {output} --device {params.device} --threads {threads} "
@@ -223,13 +187,13 @@ rule fewshot:
 
 rule localization:
     input:
-        code=source_closure("clip2.evaluate.localization.stage"),
-        frames=benchmark_shards("results/{source}/frames/{shard}.parquet"),
-        annotations=benchmark_shards("results/{source}/annotations/{shard}.parquet"),
-        triplets=benchmark_shards(f"{MINED}/{{shard}}.parquet"),
-        points=benchmark_shards(f"{MINED}/{{shard}}.h5"),
-        model=multiext(f"{MODEL}/", "model.safetensors", "config.json"),
-        teacher=teacher_files,
+        **OF_MODEL,
+        code=source_files("clip2.evaluate.localization.stage"),
+        frames=files(experiment.asked, FRAMES),
+        annotations=files(experiment.asked, ANNOTATIONS),
+        triplets=files(experiment.asked, f"{MINED}/{{shard}}.parquet"),
+        points=files(experiment.asked, f"{MINED}/{{shard}}.h5"),
+        labels=files(experiment.measured_labels),
     output:
         f"{MODEL}/{{benchmark}}_localization.json",
     log:
@@ -240,28 +204,31 @@ rule localization:
         "../envs/clip2.yaml"
     threads: workers()
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=hours(4),
-        gpu=gpus(),
+        **needs(mem_mb=8000, hours=4, gpu=gpus()),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
-        root=lambda wildcards: data_root(BENCHMARKS[wildcards.benchmark].source),
-        settings=lambda wildcards: evaluation_of(wildcards.benchmark, "localization"),
-        device=config["device"],
+        root=lambda wildcards: experiment.data_root(
+            experiment.benchmarks[wildcards.benchmark].source
+        ),
+        settings=lambda wildcards: experiment.evaluation(
+            wildcards.benchmark, "localization"
+        ),
+        labels=lambda wildcards, input: (
+            f"--labels {input.labels}" if input.labels else ""
+        ),
+        device=experiment.config.device,
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 localization --frames {input.frames} "
-        "--annotations {input.annotations} --triplets {input.triplets} --data-root {params.root:q} "
+        "--annotations {input.annotations} --triplets {input.triplets} {params.labels} --data-root {params.root:q} "
         "--model {params.folder} --out {output} --device {params.device} --threads {threads} "
         "--settings {params.settings:q} > {log} 2>&1"
 
 
 rule retrieval:
     input:
-        code=source_closure("clip2.evaluate.retrieval.stage"),
-        objects=benchmark_shards("results/{source}/objects/{shard}.parquet"),
-        points=benchmark_shards("results/{source}/objects/{shard}.h5"),
-        model=multiext(f"{MODEL}/", "model.safetensors", "config.json"),
-        teacher=teacher_files,
+        **ASKED,
+        **OF_MODEL,
+        code=source_files("clip2.evaluate.retrieval.stage"),
     output:
         f"{MODEL}/{{benchmark}}_retrieval.json",
     log:
@@ -272,13 +239,13 @@ rule retrieval:
         "../envs/clip2.yaml"
     threads: workers()
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=hours(4),
-        gpu=gpus(),
+        **needs(mem_mb=8000, hours=4, gpu=gpus()),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
-        settings=lambda wildcards: evaluation_of(wildcards.benchmark, "retrieval"),
-        device=config["device"],
+        settings=lambda wildcards: experiment.evaluation(
+            wildcards.benchmark, "retrieval"
+        ),
+        device=experiment.config.device,
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 retrieval --objects {input.objects} --model {params.folder} "
         "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
@@ -286,11 +253,11 @@ rule retrieval:
 
 rule audit:
     input:
-        code=source_closure("clip2.evaluate.audit"),
-        frames=train_shards("results/{source}/frames/{shard}.parquet"),
-        annotations=train_shards("results/{source}/annotations/{shard}.parquet"),
-        triplets=train_shards(f"{MINED}/{{shard}}.parquet"),
-        points=train_shards(f"{MINED}/{{shard}}.h5"),
+        code=source_files("clip2.evaluate.audit"),
+        frames=files(experiment.mined, FRAMES),
+        annotations=files(experiment.audited, ANNOTATIONS),
+        triplets=files(experiment.mined, f"{MINED}/{{shard}}.parquet"),
+        points=files(experiment.mined, f"{MINED}/{{shard}}.h5"),
     output:
         f"{MINED}/audit.json",
     log:
@@ -298,18 +265,78 @@ rule audit:
     benchmark:
         "results/benchmarks/audit/{source}.{detector}.{lifter}.tsv"
     wildcard_constraints:
-        source="|".join(CUT_BY_BOXES) or "(?!)",  # not where boxes are by scene
+        source="|".join(experiment.sources_by_boxes) or "(?!)",  # not where boxes are by scene
     conda:
         "../envs/clip2.yaml"
-    threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=hours(4),
-        gpu=0,
+        **needs(mem_mb=4000, hours=4),
     params:
-        root=lambda wildcards: data_root(wildcards.source),
-        settings=settings_of("evaluation", "audit"),
+        root=lambda wildcards: experiment.data_root(wildcards.source),
+        settings=experiment.settings("evaluation", "audit"),
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 audit --frames {input.frames} --annotations {input.annotations} "
         "--triplets {input.triplets} --data-root {params.root:q} --out {output} "
         "--settings {params.settings:q} > {log} 2>&1"
+
+
+rule audit_tracks:
+    input:
+        code=source_files("clip2.evaluate.track_audit"),
+        annotations=files(experiment.audited, ANNOTATIONS),
+        triplets=files(experiment.mined, f"{MINED}/{{shard}}.parquet"),
+        points=files(experiment.mined, f"{MINED}/{{shard}}.h5"),
+        tracks=files(experiment.mined, f"{TRACKED}/{{shard}}.parquet"),
+        members=files(experiment.mined, f"{TRACKED}/{{shard}}.members.parquet"),
+    output:
+        f"{TRACKED}/audit.json",
+    log:
+        "logs/audit_tracks/{source}.{detector}.{lifter}.{teacher}.log",
+    benchmark:
+        "results/benchmarks/audit_tracks/{source}.{detector}.{lifter}.{teacher}.tsv"
+    wildcard_constraints:
+        source="|".join(experiment.sources_by_boxes) or "(?!)",  # not where boxes are by scene
+    conda:
+        "../envs/clip2.yaml"
+    resources:
+        **needs(mem_mb=4000, hours=4),
+    params:
+        settings=experiment.settings("evaluation", "audit"),
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 audit-tracks --annotations {input.annotations} "
+        "--triplets {input.triplets} --tracks {input.tracks} --out {output} "
+        "--settings {params.settings:q} > {log} 2>&1"
+
+
+# `clip2 search` by the names of rare things: `snakemake --cores 8 results/search_audit.json`.
+rule audit_search:
+    input:
+        code=source_files("clip2.evaluate.search_audit"),
+        frames=files(experiment.mined, FRAMES),
+        annotations=files(experiment.audited, ANNOTATIONS),
+        triplets=files(experiment.mined, f"{MINED}/{{shard}}.parquet"),
+        points=files(experiment.mined, f"{MINED}/{{shard}}.h5"),
+        embeddings=files(experiment.mined, f"{EMBEDDED}/{{shard}}.h5"),
+        tracks=files(experiment.mined, f"{TRACKED}/{{shard}}.parquet"),
+        members=files(experiment.mined, f"{TRACKED}/{{shard}}.members.parquet"),
+        teacher=files(experiment.teacher_files),
+    output:
+        f"{TRACKED}/search_audit.json",
+    log:
+        "logs/audit_search/{source}.{detector}.{lifter}.{teacher}.log",
+    benchmark:
+        "results/benchmarks/audit_search/{source}.{detector}.{lifter}.{teacher}.tsv"
+    wildcard_constraints:
+        source="|".join(experiment.sources_by_boxes) or "(?!)",  # not where boxes are by scene
+    conda:
+        "../envs/clip2.yaml"
+    threads: workers()
+    resources:
+        **needs(mem_mb=4000, hours=4, gpu=gpus()),
+    params:
+        root=lambda wildcards: experiment.data_root(wildcards.source),
+        settings=experiment.settings("evaluation", "search_audit"),
+        device=experiment.config.device,
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 audit-search --annotations {input.annotations} "
+        "--embeddings {input.embeddings} --data-root {params.root:q} --out {output} --device {params.device} "
+        "--threads {threads} --settings {params.settings:q} > {log} 2>&1"

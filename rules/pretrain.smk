@@ -1,10 +1,10 @@
 # Triplets and embeddings → a point encoder. Resumes from its own checkpoints, which are no output of the rule.
 rule pretrain:
     input:
-        code=source_closure("clip2.pretrain.stage"),
-        triplets=train_shards(f"{MINED}/{{shard}}.parquet"),
-        points=train_shards(f"{MINED}/{{shard}}.h5"),
-        embeddings=train_shards(f"{EMBEDDED}/{{shard}}.h5"),
+        **LEARNT_FROM,
+        tracks=files(experiment.learnt_tracks, f"{TRACKED}/{{shard}}.parquet"),
+        members=files(experiment.learnt_tracks, f"{TRACKED}/{{shard}}.members.parquet"),
+        code=source_files("clip2.pretrain.stage"),
     output:
         multiext(
             f"{MODEL}/",
@@ -22,19 +22,20 @@ rule pretrain:
         "../envs/clip2.yaml"
     threads: half_of_the_cores()
     resources:
-        mem_mb=lambda wildcards, attempt: (12000 + 4000 * CONFIG.pretrain_gpus)
-        * attempt,
-        runtime=hours(24),
-        gpu=gpus() * CONFIG.pretrain_gpus,
+        **needs(
+            mem_mb=12000 + 4000 * experiment.config.pretrain_gpus,
+            hours=24,
+            gpu=gpus() * experiment.config.pretrain_gpus,
+        ),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
         checkpoints=lambda wildcards, output: Path("results/checkpoints")
         / Path(output[0]).parent.name,
-        settings=lambda wildcards: settings_of("models", wildcards.model),
-        device=config["device"],
+        settings=lambda wildcards: experiment.settings("models", wildcards.model),
+        device=experiment.config.device,
     shell:
         "launch=python; "
         "if [ {resources.gpu} -gt 1 ]; then launch='torchrun --standalone --nproc-per-node {resources.gpu}'; fi; "
         "OMP_NUM_THREADS={threads} $launch -m clip2 pretrain --triplets {input.triplets} --embeddings {input.embeddings} "
-        "--out {params.folder} --checkpoints {params.checkpoints} "
+        "--tracks {input.tracks} --out {params.folder} --checkpoints {params.checkpoints} "
         "--device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"

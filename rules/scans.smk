@@ -1,5 +1,5 @@
 # Raw scans → frames, and human boxes → annotations.
-for source, settings in CONFIG.sources.items():
+for source, settings in experiment.config.sources.items():
     if settings.world is None:
         continue
 
@@ -8,7 +8,7 @@ for source, settings in CONFIG.sources.items():
         name:
             f"world_{source}"
         input:
-            code=source_closure(MODULES[settings.kind].world),
+            code=source_files(STAGES[settings.kind]),
         output:
             local(f"results/{source}/raw/world.json"),
         log:
@@ -16,55 +16,54 @@ for source, settings in CONFIG.sources.items():
         benchmark:
             f"results/benchmarks/world/{source}.tsv"
         # First of all, the experiment's own before the others: a job for all cores would wait for jobs for one for ever.
-        priority: 3 + (source in MINED_SOURCES)
+        priority: 3 + (source in experiment.mined_sources)
         conda:
             "../envs/clip2.yaml"
         threads: 8
         resources:
-            mem_mb=4000,
-            runtime=hours(2),
-            gpu=0,
+            **needs(mem_mb=4000, hours=2),
         params:
             kind=settings.kind,
             root=lambda wildcards, output: Path(output[0]).parent,
-            settings=settings_of("sources", source, "world"),
+            settings=experiment.settings("sources", source, "world"),
         shell:
-            "python -m clip2 world {params.kind} --root {params.root} --threads {threads} "
+            "python -m clip2_world {params.kind} --root {params.root} --threads {threads} "
             "--settings {params.settings:q} > {log} 2>&1"
 
 
 # One job reads a data set's index once and writes all its shards.
-for stage, command in (("frames", "ingest"), ("annotations", "annotations")):
-    for source in sources_with(stage):
+for stage, command, pattern in (
+    ("frames", "ingest", FRAMES),
+    ("annotations", "annotations", ANNOTATIONS),
+):
+    for source in experiment.sources_with(stage):
 
         rule:
             name:
                 f"{command}_{source}"
             input:
-                code=source_closure(
-                    getattr(MODULES[CONFIG.sources[source].kind], stage)
-                ),
-                index=lambda wildcards, source=source: raw_index(source),
+                code=source_files(experiment.module(source, stage)),
+                index=raw_index(source, stage),
             output:
-                all_shards(source, f"results/{{source}}/{stage}/{{shard}}.parquet"),
+                experiment.all_shards(source, pattern),
             log:
                 f"logs/{command}/{source}.log",
             benchmark:
                 f"results/benchmarks/{command}/{source}.tsv"
             conda:
                 "../envs/clip2.yaml"
-            threads: 1
             resources:
-                mem_mb=lambda wildcards, attempt: 4000 * attempt,
-                runtime=hours(6),  # ScanNet: 2.5 million short reads all over 1.3 TB
-                gpu=0,
+                **needs(mem_mb=4000, hours=6),  # ScanNet: 2.5 million short reads all over 1.3 TB
             params:
                 command=command,
-                kind=CONFIG.sources[source].kind,
+                kind=experiment.config.sources[source].kind,
                 source=source,
                 out=lambda wildcards, output: Path(output[0]).parent,
-                root=lambda wildcards, source=source: data_root(source),
-                settings=settings_of("sources", source, "settings"),
+                root=lambda wildcards, source=source: experiment.data_root(source),
+                beside=lambda wildcards, source=source, stage=stage: beside_index(
+                    source, stage
+                ),
+                settings=experiment.source_settings(source),
             shell:
                 "python -m clip2 {params.command} {params.kind} --root {params.root:q} --source {params.source} "
                 "--out {params.out} --settings {params.settings:q} > {log} 2>&1"

@@ -14,13 +14,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clip2.errors import InputError
 from clip2.evaluate.methods import depth_scorers, towers_by_name
-from clip2.evaluate.queries import Batch
 from clip2.evaluate.rivals import clip2point, pointclip_v2
 from clip2.evaluate.rivals.depth_views import draw, encode_maps, mean_and_std, pack_crops, to_unit_sphere
 from clip2.evaluate.rivals.projections import PROJECTIONS
 from clip2.evaluate.rivals.towers import build_visual, read_checkpoint, read_tower
+from clip2.runtime.errors import InputError
+from clip2.store.crops import Batch
 from clip2.teach.teacher import Teacher, load_teacher
 
 CPU = torch.device("cpu")

@@ -123,6 +123,17 @@ def test_embed_with_a_network_of_random_weights(tmp_path: Path) -> None:
     check(compare(write_clip(tmp_path / "clip", CLIP), "made", counts, options(tmp_path), {}))
 
 
+def test_a_search_over_made_shards(tmp_path: Path) -> None:
+    from benchmarks.search_scale import make, search_once
+
+    make(tmp_path, shards=2, each=300)
+    for with_labels in (False, True):
+        told = search_once(tmp_path, "plastic bag", 2, with_labels)
+        assert told["hits"] == 50
+        assert told["search_s"] > 0
+        assert told["peak_own_mb"] >= told["before_own_mb"] > 0
+
+
 def test_the_recipe_box_by_box_is_the_recipe() -> None:
     from benchmarks.keyframe import SIZE, boxes_like_real, key_frame
     from benchmarks.usual import lift_box
@@ -206,7 +217,7 @@ def test_idle_time_of_a_run(tmp_path: Path) -> None:
 
 def test_wrong_input_is_told(tmp_path: Path) -> None:
     from benchmarks import __main__, accuracy, keyframe
-    from clip2.errors import InputError
+    from clip2.runtime.errors import InputError
 
     for wrong in (["accuracy"], ["lift", "what"]):
         with pytest.raises(SystemExit):

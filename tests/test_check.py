@@ -3,12 +3,22 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import yaml
+from test_outline import record, touch
+from tiny_nuscenes import SCENES, VERSION, make_tables, write_recordings, write_tables
 
-from clip2.check import check, read_config
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
+from clip2.scans.nuscenes import annotations as nuscenes_annotations
+from clip2.scans.nuscenes.devkit import open_scenes
+from clip2.scans.nuscenes.settings import NuscenesSettings
+from clip2.scans.shards import shard_names
+from clip2.store.tables import iterate_rows
+from clip2.workflow.check import check, read_config
 
 SAMPLE = "sample:fd8420396768425eabec9bdddf7e64b6"
 
@@ -36,6 +46,26 @@ def test_the_real_key_frame_is_counted_and_makes_sense(
     assert not (folder / "results").exists()  # it only looks
 
 
+def test_what_can_not_be_measured_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = folder / "robot"
+    for scene in ("monday", "tuesday"):
+        record(root / scene, ["a", "b"])
+    settings = {"train": "scene:monday", "val": "scene:tuesday"}
+    overlay = folder / "mine.yaml"
+    overlay.write_text(yaml.safe_dump({"sources": {"mine": {"kind": "folder", "settings": settings}}}))
+
+    def notes() -> str:
+        with pytest.raises(InputError, match="cannot read"):  # the files are empty; what is told stands before
+            check("mine", [overlay], root)
+        return " ".join(capsys.readouterr().out.split())
+
+    assert "no results: val: none of its 2 samples has a file labels/STEM.json" in notes()
+    touch(root / "tuesday" / "labels" / "a.json", "[]")
+    assert "no audit and no few-shot results: train: none of its 2 samples" in notes()
+    touch(root / "monday" / "labels" / "a.json", "[]")
+    assert "no results" not in notes()
+
+
 @pytest.mark.real
 def test_a_camera_turned_on_its_side_is_told(folder: Path, realdata: Path) -> None:
     root = shutil.copytree(realdata / "nuscenes", folder / "wrong", symlinks=False)
@@ -55,12 +85,137 @@ def test_a_camera_turned_on_its_side_is_told(folder: Path, realdata: Path) -> No
 def test_missing_images_are_counted(folder: Path, realdata: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = shutil.copytree(realdata / "nuscenes", folder / "part")
     next((root / "samples" / "CAM_BACK").iterdir()).unlink()
-    check("sample", [folder / "sample.yaml"], root)
+    with pytest.raises(InputError, match=r"detect cannot read the pictures of 16\.7% of the frames of train-\d+of\d+"):
+        check("sample", [folder / "sample.yaml"], root)
     told = " ".join(capsys.readouterr().out.split())
     assert "images 5 6" in told
+    assert "make sense" not in told
     shutil.rmtree(root / "samples")
     with pytest.raises(InputError, match="no key-frame clouds at all"):
         check("sample", [folder / "sample.yaml"], root)
+
+
+# --- what the run will do --------------------------------------------------------------------------------------------
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 123456\n"
+
+
+@pytest.fixture
+def tiny(folder: Path) -> Path:
+    """A tiny data set in nuScenes' form, and a configuration for it (tiny.yaml)."""
+    tables = make_tables()
+    write_tables(folder / "tiny", tables)
+    write_recordings(folder / "tiny", tables)
+    settings = {"version": VERSION, "train": "all", "val": f"scene:{SCENES[0]}", "train_shards": 2, "val_shards": 1}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump({"sources": {"tiny": {"kind": "nuscenes", "settings": settings}}}))
+    return folder
+
+
+def check_tiny(folder: Path, capsys: pytest.CaptureFixture[str], **settings: Any) -> str:
+    """What ``clip2 check`` prints, and the error that it ends with."""
+    overlay = {"sources": {"tiny": {"settings": settings}}}
+    (folder / "more.yaml").write_text(yaml.safe_dump(overlay))
+    try:
+        check("tiny", [folder / "tiny.yaml", folder / "more.yaml"], folder / "tiny")
+        error = ""
+    except InputError as raised:
+        error = str(raised)
+    told = " ".join(capsys.readouterr().out.split())
+    assert ("make sense" in told) == (not error)
+    return f"{told} ERROR {error}"
+
+
+def replace_all(root: Path, data: bytes | None) -> None:
+    for path in root.rglob("*.*"):
+        path.unlink()
+        if data is not None:
+            path.write_bytes(data)
+
+
+def test_a_good_one_is_green(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_tiny(tiny, capsys).endswith("ERROR ")
+
+
+@pytest.mark.parametrize("folders", [("CAM_FRONT",), ("LIDAR_TOP",), ("CAM_FRONT", "LIDAR_TOP")])
+def test_pointers_are_named_and_never_green(
+    tiny: Path, capsys: pytest.CaptureFixture[str], folders: tuple[str, ...]
+) -> None:
+    for name in folders:
+        replace_all(tiny / "tiny" / "samples" / name, POINTER)
+    stage, kind = ("detect", "pictures") if "CAM_FRONT" in folders else ("lift", "clouds")
+    told = check_tiny(tiny, capsys)
+    assert f"ERROR {tiny / 'tiny'}: {stage} cannot read the {kind} of 100.0% of the frames" in told
+    assert "is a Git LFS pointer and not the file itself: run `git lfs pull`" in told
+
+
+def test_links_that_lead_nowhere_are_named(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (tiny / "tiny" / "samples").rglob("*.jpg"):
+        path.unlink()
+        path.symlink_to("/mnt/archive/" + path.name)
+    told = check_tiny(tiny, capsys)
+    assert "no images at all" in told
+    assert "is a link to /mnt/archive/" in told
+
+
+def test_sweeps_that_are_not_there_are_foretold(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Key frames only, and `n_sweeps` above 1: found and told before the detector has worked for a day."""
+    tables = make_tables()
+    for row in [row for row in tables["sample_data"] if row["calibrated_sensor_token"] == "c-lidar"]:
+        sweep = row | {"token": f"{row['token']}-sweep", "is_key_frame": False}
+        sweep["filename"] = row["filename"].replace("samples", "sweeps")
+        row["prev"] = sweep["token"]
+        tables["sample_data"].append(sweep)
+        tables["ego_pose"].append(tables["ego_pose"][0] | {"token": row["token"]})
+    write_tables(tiny / "tiny", tables)
+    assert check_tiny(tiny, capsys).endswith("ERROR ")
+    told = check_tiny(tiny, capsys, n_sweeps=2)
+    assert "4 of 4 earlier sweeps are not there" in told
+    assert "lift cannot read the earlier sweeps of 100.0% of the frames of train" in told
+
+
+def test_a_few_that_are_missing_are_told_and_passed_over(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    next((tiny / "tiny" / "samples" / "CAM_FRONT").iterdir()).unlink()
+    (tiny / "tiny.yaml").write_text(
+        (tiny / "tiny.yaml").read_text() + yaml.safe_dump({"detectors": {"tiny_owl": {"max_bad_share": 0.5}}})
+    )
+    told = check_tiny(tiny, capsys)
+    assert "1 of 4 pictures are not there" in told
+    assert told.endswith("ERROR ")
+
+
+def test_maps_are_not_asked_for(tiny: Path) -> None:
+    shutil.rmtree(tiny / "tiny" / "maps")
+    nusc = open_scenes(tiny / "tiny", VERSION, {SCENES[0]})
+    assert len(nusc.sample) == 2
+
+
+def test_other_categories_are_told_and_can_be_mapped(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = make_tables()
+    for row, name in zip(tables["category"], ("auto", "lorry"), strict=True):
+        row["name"] = name
+    write_tables(tiny / "tiny", tables)
+    assert "none of the 2 categories (auto, lorry …) is one of nuScenes'" in check_tiny(tiny, capsys)
+    mapped = {"auto": "vehicle.car", "lorry": "truck", "tram": "bus"}
+    told = check_tiny(tiny, capsys, categories=mapped)
+    assert "is one of nuScenes'" not in told
+    assert "settings.categories names tram, which no category of these tables is called" in told
+    settings = NuscenesSettings(version=VERSION, train="all", val="all", val_shards=1, categories=mapped)
+    nuscenes_annotations.run(tiny / "tiny", tiny / "out", "tiny", settings)
+    rows = iterate_rows(tiny / "out" / f"{shard_names('val', 1)[0]}.parquet")
+    assert [row["class_name"] for row in rows] == ["car", "truck"] * 4
+
+
+def test_categories_that_are_called_as_the_classes_need_no_map() -> None:
+    """Lyft's are: without a map there were 0 objects, and no word of it."""
+    named = {"car": "car", "other_vehicle": None, "vehicle.car": "car", "animal": None, "bicycle": "bicycle"}
+    assert {name: nuscenes_annotations.class_of(name, {}) for name in named} == named
+
+
+def test_pictures_of_another_kind_are_told(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = np.full((240, 320, 3), 4000, np.uint16)
+    for path in (tiny / "tiny" / "samples" / "CAM_FRONT").iterdir():
+        path.write_bytes(bytes(cv2.imencode(".png", deep)[1]))
+    assert "note: pictures have 16 bits a channel, 12 of them in use" in check_tiny(tiny, capsys)
 
 
 def test_what_cannot_be_checked_is_said(folder: Path) -> None:

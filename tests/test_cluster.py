@@ -52,7 +52,7 @@ TINY = {
     "evaluation": {"zeroshot": {"bootstrap": 50}, "ensemble": {"max_triplets": 60}},
 }
 GPU_RULES = {"detect", "embed", "pretrain", "tune", "encode_objects", "ensemble", "zeroshot"}
-CPU_RULES = {"world_world", "ingest_world", "annotations_world", "objects", "lift"}
+CPU_RULES = {"world_world", "ingest_world", "annotations_world", "objects", "lift", "track"}
 LIMIT = 600
 """Seconds after which something that was waited for is a failure."""
 
@@ -247,7 +247,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     base = tmp_path_factory.mktemp("storage")
     folder, elsewhere, raw = copy_checkout(base / "checkout"), base / "elsewhere", base / "raw"
     world = json.dumps(TINY["sources"]["world"]["world"])  # type: ignore[index]
-    command = [sys.executable, "-m", "clip2", "world", "nuscenes", "--root", raw, "--threads", "2", "--settings", world]
+    command = [sys.executable, "-m", "clip2_world", "nuscenes", "--root", raw, "--threads", "2", "--settings", world]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(folder / "src")})
     source = {"world": None, "root": str(raw), "settings": TINY["sources"]["world"]["settings"]}  # type: ignore[index]
     (folder / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "sources": {"world": source}}))

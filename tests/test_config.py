@@ -8,12 +8,12 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from clip2.check import read_config
 from clip2.cli import build_parser, main
-from clip2.config import PARTS, Config
-from clip2.errors import InputError
 from clip2.pretrain.settings import PretrainSettings
-from clip2.settings_flags import parse_settings
+from clip2.runtime.command_flags import parse_settings
+from clip2.runtime.errors import InputError
+from clip2.workflow.check import read_config
+from clip2.workflow.config import PARTS, Config
 
 
 def test_shipped_configurations_are_valid(repository: Path) -> None:
@@ -30,7 +30,7 @@ def leaves(tree: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
     return {leaf for key, value in tree.items() for leaf in leaves(value, (*path, key))}
 
 
-@pytest.mark.parametrize("name", ["nuscenes", "once", "sunrgbd", "scannet", "folder"])
+@pytest.mark.parametrize("name", ["nuscenes", "once", "argoverse2", "sunrgbd", "scannet", "folder"])
 def test_nothing_of_the_demo_is_left_in_a_real_experiment(repository: Path, name: str) -> None:
     """Files lie over config.yaml key by key: what they do not name stays as the demo has it."""
     own = yaml.safe_load((repository / "config" / f"{name}.yaml").read_text())

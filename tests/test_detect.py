@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,16 +18,17 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from torchvision.ops import nms
 
-from clip2.detect.detector import Found
+from clip2.detect.found import Found
 from clip2.detect.models import load_detector
 from clip2.detect.runner import detect_on_cpu, detect_on_gpu
-from clip2.detect.select import LOSSES, select
+from clip2.detect.select import LOSSES, select, suppress
 from clip2.detect.settings import DetectSettings
 from clip2.detect.stage import run
 from clip2.detect.stored import read_boxes
 from clip2.detect.vocabulary import Vocabulary, read_vocabulary
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.store.bad_frames import BadFrames
 from clip2.store.schemas import DETECTIONS, FRAMES
 from clip2.store.tables import read_header, read_table, write_table
@@ -225,7 +228,6 @@ def test_boxes_in_coco_json(tmp_path: Path) -> None:
         ([{"image_id": "zz", "category": "car", "bbox": [0, 0, 1, 1], "score": 1}], "no box in it belongs to a frame"),
         ([{"image_id": 7, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}], "number that no table explains"),
         ([{"image_id": "f1", "category": "car", "bbox": [0, 0, 1], "score": 1}], "not COCO-style JSON"),
-        ([{"image_id": "f1", "category": "car", "bbox": [0, 0, 1, 1]}], "not COCO-style JSON .*score"),
         ([{"image_id": "f1", "category": "car", "bbox": [0, 0, 1, float("nan")], "score": 1}], "not finite"),
         ({"images": []}, "not COCO-style JSON .*categories"),
     ],
@@ -240,7 +242,7 @@ def test_bad_tables_of_boxes_are_refused(tmp_path: Path) -> None:
         stored(tmp_path / "b.parquet")
     with pytest.raises(InputError, match="not a readable Parquet"):
         stored(write(tmp_path / "b.parquet", "no"))
-    pq.write_table(pa.table({"frame_id": ["f1"], "box": [[0.0, 0, 1, 1]], "label": ["car"]}), tmp_path / "b.parquet")
+    pq.write_table(pa.table({"frame_id": ["f1"], "box": [[0.0, 0, 1, 1]], "score": [0.5]}), tmp_path / "b.parquet")
     with pytest.raises(InputError, match="needs frame_id or image_path"):
         stored(tmp_path / "b.parquet")
 
@@ -421,3 +423,25 @@ def test_the_built_in_detector_loads_through_the_real_path() -> None:
     detector.encode_vocabulary(read_vocabulary(VOCABULARIES / "world.txt"), None)
     boxes = detector([torch.zeros(3, 90, 160, dtype=torch.uint8)])()[0]
     assert boxes.boxes.shape == (1024, 4)
+
+
+@hypothesis_settings(max_examples=200, deadline=None)
+@given(
+    corners=st.lists(st.tuples(*[st.integers(0, 40)] * 2, *[st.integers(1, 40)] * 2), max_size=300),
+    step=st.sampled_from([0.1, 1.0, 7.3]),
+    iou=st.sampled_from([0.0, 0.25, 1 / 3, 0.4, 0.5, 1.0]),
+)
+def test_non_maximum_suppression_is_torchvision_s(
+    corners: list[tuple[int, int, int, int]], step: float, iou: float
+) -> None:
+    x, y, width, height = np.array(corners, np.float32).reshape(-1, 4).T * np.float32(step)
+    boxes = np.stack([x, y, x + width, y + height], 1)
+    scores = torch.linspace(1, 0, len(boxes))
+    expected = nms(torch.from_numpy(boxes), scores, iou).sort().values
+    np.testing.assert_array_equal(suppress(boxes, iou), expected)
+
+
+def test_boxes_on_disk_need_no_torch() -> None:
+    """It takes seconds to import, in each job."""
+    code = "import sys, clip2.detect.stage; assert not {'torch', 'transformers', 'pandas'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

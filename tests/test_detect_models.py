@@ -31,11 +31,12 @@ from transformers import (
     OwlViTProcessor,
 )
 
-from clip2.detect.detector import Found, Precision
+from clip2.detect.detector import Precision
+from clip2.detect.found import Found
 from clip2.detect.models import load_detector
 from clip2.detect.pixels import SquarePixels, owl_pixels
 from clip2.detect.vocabulary import Vocabulary
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 
 CPU = torch.device("cpu")
 NAMES = ("car", "traffic cone", "plastic bag", "stroller", "deer")

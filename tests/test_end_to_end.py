@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -36,7 +37,8 @@ TINY = {
     "evaluation": {"zeroshot": {"bootstrap": 50}, "ensemble": {"max_triplets": 60}},
 }
 RESULT = "results/nuscenes_zeroshot.json"
-TARGETS = ("--configfile", "tiny.yaml", "--", RESULT, "results/audit.json")
+AUDITS = ("results/audit.json", "results/tracks_audit.json")
+TARGETS = ("--configfile", "tiny.yaml", "--", RESULT, *AUDITS)
 
 
 def tiny_checkout(folder: Path) -> Path:
@@ -108,6 +110,33 @@ def test_the_model_answers_in_words_from_any_folder(
     assert probabilities.sum(1) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
+def test_words_find_mined_things_without_annotations(finished: Path) -> None:
+    snakemake(finished, "--configfile", "tiny.yaml", "--", "results/search/traffic_cone.json")
+    result = json.loads((finished / "results/search/traffic_cone.json").read_text())
+    assert (result["query"], result["source_kind"]) == ("traffic cone", "built-in world")
+    assert result["counts"]["triplets"] > 50
+    assert result["hits"][0]["label"] == "traffic cone"
+    assert (finished / "results/search/traffic_cone.png").is_file()
+
+
+@pytest.mark.slow
+def test_the_report_shows_tables_and_pictures_with_captions(finished: Path) -> None:
+    targets = ("results/nuscenes_zeroshot.png", "results/triplets.png")
+    snakemake(finished, *TARGETS, *targets)
+    snakemake(finished, "--report", "results/report.html", *TARGETS, *targets)
+    text = (finished / "results/report.html").read_text()
+    shown = json.loads(re.search(r"var results = (\{.*?\});?$", text, re.M)[1])  # type: ignore[index]
+    assert set(shown) == {
+        "results/tables/nuscenes_zeroshot.html",
+        "results/tables/audit.html",
+        "results/tables/tracks_audit.html",
+        *targets,
+    }
+    assert all(len(one["caption"]) > 50 and one["labels"] for one in shown.values())
+    assert 'href="explorer/index.html"' in text.replace("\\", "")
+
+
 def run_and_kill(folder: Path, stage: str) -> bool:
     """Start the main job, kill -9 all of it half a second after a stage has begun; False if the job ended before."""
     process = subprocess.Popen(
@@ -167,6 +196,7 @@ def test_real_key_frame_to_a_result(realdata: Path, tmp_path: Path) -> None:
     )
     result = json.loads((folder / RESULT).read_text())
     assert result["source_kind"] == "real"
+    assert result["protocol"]["shared_scenes"] == 1  # config/nuscenes_offline.yaml asks for it
     # 37 annotated boxes: 25 cars, 9 pedestrians, 3 cones; those within the official class ranges and with a point.
     assert 20 < result["n_objects"] <= 37
     assert result["n_objects"] + sum(result["skipped"].values()) == 37

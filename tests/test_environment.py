@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from clip2.closure import source_closure
+from clip2.workflow.source_files import source_files
 
-ORDER = ("geometry", "store", "scans", "detect", "lift", "teach", "pretrain", "evaluate", "report")
+ORDER = (
+    *("runtime", "geometry", "store", "scans", "imports", "detect", "lift", "teach", "track", "pretrain", "label"),
+    *("search", "export", "explore", "evaluate", "report", "workflow"),
+)
 """As data flows: a package imports only itself and those before it."""
 
 
@@ -31,31 +34,58 @@ def test_torch_scatter_is_pinned_once(repository: Path) -> None:
     assert len(found) == 1
 
 
+def _imported(file: Path) -> list[str]:
+    """Names of the modules that a file imports, wherever the statement stands."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names.append(node.module)
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+    return names
+
+
 @pytest.mark.parametrize("package", ORDER)
 def test_packages_import_only_those_above(repository: Path, package: str) -> None:
-    allowed = {"closure", "console", "device", "errors", "overlap", *ORDER[: ORDER.index(package) + 1]}
+    allowed = ORDER[: ORDER.index(package) + 1]
     for file in (repository / "src" / "clip2" / package).rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for name in names:
-                parts = name.split(".")
-                if parts[0] == "clip2" and len(parts) > 1:
-                    assert parts[1] in allowed, f"{file} imports {name}"
+        for name in _imported(file):
+            parts = name.split(".")
+            if parts[0] == "clip2" and len(parts) > 1:
+                assert parts[1] in allowed, f"{file} imports {name}"
 
 
 def test_closure_follows_imports_and_nothing_else() -> None:
-    lift = {Path(p).as_posix().split("src/clip2/")[1] for p in source_closure("clip2.lift.stage")}
+    lift = {Path(p).as_posix().split("src/clip2/")[1] for p in source_files("clip2.lift.stage")}
     assert {"lift/frustum.py", "geometry/camera.py", "store/tables.py", "lift/settings.py"} <= lift
     assert not [p for p in lift if p.startswith(("detect/", "teach/", "pretrain/", "evaluate/")) or "annotations" in p]
-    assert not any(Path(p).is_absolute() for p in source_closure("clip2.lift.stage"))
+    assert not any(Path(p).is_absolute() for p in source_files("clip2.lift.stage"))
 
 
 def test_closure_of_nothing() -> None:
     with pytest.raises(ModuleNotFoundError):
-        source_closure("clip2.nothing")
+        source_files("clip2.nothing")
 
 
-@pytest.mark.parametrize("stage", ["detect.stage", "lift.stage", "teach.stage", "pretrain.stage"])
+@pytest.mark.parametrize("stage", ["detect.stage", "lift.stage", "teach.stage", "track.stage", "pretrain.stage"])
 def test_mining_never_runs_code_that_reads_human_boxes(stage: str) -> None:
-    assert not [p for p in source_closure(f"clip2.{stage}") if "annotations" in p or "/evaluate/" in p]
+    assert not [p for p in source_files(f"clip2.{stage}") if "annotations" in p or "/evaluate/" in p]
+
+
+def test_the_product_never_imports_the_built_in_world(repository: Path) -> None:
+    for file in (repository / "src" / "clip2").rglob("*.py"):
+        assert not [name for name in _imported(file) if name.split(".")[0] == "clip2_world"], file
+
+
+def test_the_screen_imports_nothing_of_the_checkout_that_it_shows(repository: Path) -> None:
+    """Else the Snakefile of another checkout would find this one's ``clip2`` imported already."""
+    for file in (repository / "src" / "snakemake_logger_plugin_clip2").rglob("*.py"):
+        own = [name for name in _imported(file) if name.split(".")[0] in ("clip2", "clip2_world")]
+        assert own == [], file
+
+
+def test_the_built_in_world_stands_on_geometry_and_files_only(repository: Path) -> None:
+    allowed = {"runtime", "geometry", "store"}
+    for file in (repository / "src" / "clip2_world").rglob("*.py"):
+        own = [name.split(".") for name in _imported(file) if name.split(".")[0] == "clip2"]
+        assert all(len(parts) > 1 and parts[1] in allowed for parts in own), f"{file} imports {own}"

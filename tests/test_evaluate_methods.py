@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 
-from clip2.errors import InputError
 from clip2.evaluate.classes import BENCHMARK_CLASSES
 from clip2.evaluate.encode_objects import run as encode_objects
+from clip2.evaluate.fewshot.settings import FewshotSettings
+from clip2.evaluate.localization.settings import LocalizeSettings
 from clip2.evaluate.methods import depth_scorers
-from clip2.evaluate.queries import Batch
 from clip2.evaluate.result import Result, read_result
+from clip2.evaluate.retrieval.settings import RetrievalSettings
 from clip2.evaluate.rivals import pointclip
 from clip2.evaluate.rivals.depth_views import Crops, draw, encode_maps, pack_crops, to_unit_sphere
 from clip2.evaluate.settings import NUSCENES_CLASSES, ObjectsSettings, ZeroshotSettings
@@ -34,6 +35,10 @@ from clip2.pretrain.encoder import PointEncoder
 from clip2.pretrain.model import load
 from clip2.pretrain.presets import encoder_config
 from clip2.pretrain.settings import PretrainSettings
+from clip2.runtime.errors import InputError
+from clip2.store.atomic import read_json, unsealed
+from clip2.store.crops import Batch
+from clip2.store.hdf5 import write_header
 from clip2.store.ragged import ragged_writer
 from clip2.store.schemas import OBJECTS
 from clip2.store.tables import write_table
@@ -243,7 +248,7 @@ def test_methods_side_by_side(model_folder: Path, teacher: Teacher, tmp_path: Pa
     ]
     out = tmp_path / "result.json"
     run(shards, model_folder, out, ZeroshotSettings(batch_size=16, bootstrap=50), "cpu")
-    result = json.loads(out.read_text())
+    result = read_json(out)
     Result.model_validate(result)
     assert result["dataset"] == "nuscenes"
     assert result["source_kind"] == "built-in world"
@@ -323,8 +328,8 @@ def test_vectors_of_something_else_are_refused(model_folder: Path, teacher: Teac
         run([shard], model_folder, out, asked, "cpu", encoded=[file])
     encode_objects(shard[0], file, TeachSettings(model=teacher.model), [], "cpu")
     with h5py.File(file, "r+") as content:
-        header = json.loads(content.attrs["clip2"])
-        content.attrs["clip2"] = json.dumps(header | {"teacher": teacher.spec | {"model": "another"}})
+        header = unsealed(json.loads(content.attrs["clip2"]))
+        write_header(content, header | {"teacher": teacher.spec | {"model": "another"}})
     with pytest.raises(InputError, match="made with the teacher"):
         run([shard], model_folder, out, asked, "cpu", encoded=[file])
     file.write_bytes(b"cut short")
@@ -357,8 +362,19 @@ def test_classes_are_the_data_sets_own(model_folder: Path, tmp_path: Path) -> No
     with pytest.raises(InputError, match="'my_robot' name no classes"):
         run([unknown], model_folder, tmp_path / "y.json", only_chance, "cpu")
     assert {name: len(classes) for name, classes in BENCHMARK_CLASSES.items()} == {
-        "nuscenes": 10, "sunrgbd": 10, "scannet": 17, "once": 5, "scanobjectnn": 15, "modelnet40": 40
+        "nuscenes": 10, "sunrgbd": 10, "scannet": 17, "once": 5, "argoverse2": 26, "scanobjectnn": 15, "modelnet40": 40
     }  # fmt: skip
+
+
+def test_a_result_says_on_how_many_mined_scenes_it_was_measured(model_folder: Path, tmp_path: Path) -> None:
+    shard = write_objects(tmp_path, "shared", 8)
+    for told in ({}, {"shared_scenes": 2}):
+        run([shard], model_folder, tmp_path / "x.json", ZeroshotSettings(methods=("chance",), **told), "cpu")
+        protocol = json.loads((tmp_path / "x.json").read_text())["protocol"]
+        assert {key: protocol[key] for key in ("shared_scenes",) if key in protocol} == told
+        for model in (FewshotSettings, LocalizeSettings, RetrievalSettings):  # their protocols are their settings
+            dumped = model(**told).model_dump(mode="json")
+            assert {key: dumped[key] for key in ("shared_scenes",) if key in dumped} == told
 
 
 def test_ranges_are_the_data_sets_own() -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip2.errors import InputError
 from clip2.evaluate import audit, objects
 from clip2.evaluate.audit_summary import Thing, label_checker
 from clip2.evaluate.boxes import BoxSearch
 from clip2.evaluate.settings import AuditSettings, ObjectsSettings
 from clip2.geometry import points_in_oriented_box, rigid, yaw_rotation
+from clip2.runtime.errors import InputError
 from clip2.store.ragged import RaggedReader, ragged_writer
 from clip2.store.schemas import ANNOTATIONS, FRAMES, TRIPLETS
 from clip2.store.tables import read_header, read_table, write_table

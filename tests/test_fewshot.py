@@ -10,18 +10,18 @@ import torch
 from pydantic import ValidationError
 from tiny_networks import SHAPES, crop, write_networks, write_objects
 
-from clip2.errors import InputError
 from clip2.evaluate.fewshot.draw import draw_order, read_labels, read_objects
 from clip2.evaluate.fewshot.finetune import Crops, finetune, tuned_scores
 from clip2.evaluate.fewshot.methods import linear_scores
 from clip2.evaluate.fewshot.result import FewshotResult, Spread, read_fewshot
 from clip2.evaluate.fewshot.settings import FewshotSettings
 from clip2.evaluate.fewshot.stage import run
-from clip2.evaluate.queries import batches
 from clip2.pretrain.model import load
 from clip2.pretrain.modelfiles import read_model
 from clip2.pretrain.settings import PretrainSettings
 from clip2.report.fewshot_figure import fewshot_figure
+from clip2.runtime.errors import InputError
+from clip2.store.crops import batches
 from clip2.teach.teacher import load_teacher
 
 SETTINGS = FewshotSettings(classes=SHAPES, shots=(1, 8), n_seeds=2, finetune_steps=20, finetune_lr=1e-3)

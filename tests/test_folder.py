@@ -6,6 +6,7 @@ Made: a small scene of random points, for units, axes and wrong declarations.
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
-from clip2.errors import InputError
+from clip2.evaluate import objects
+from clip2.evaluate.classes import choose_classes
+from clip2.evaluate.object_shards import common_header
+from clip2.evaluate.settings import ObjectsSettings
 from clip2.geometry import in_image, points_in_oriented_box, project_points
+from clip2.runtime.errors import InputError
 from clip2.scans.clouds import load_points
 from clip2.scans.folder import annotations as folder_annotations
 from clip2.scans.folder import frames as folder_frames
@@ -58,7 +64,7 @@ def put_json(path: Path, value: Any) -> None:
     put(path, json.dumps(value).encode())
 
 
-# --- real: KITTI ------------------------------------------------------------------------------------------------------
+# --- real: KITTI -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +196,7 @@ def inverse(calibration: Row) -> list[list[float]]:
     return [list(map(float, row)) for row in np.linalg.inv(calibration["cameras"]["left"]["T_cam_from_points"])]
 
 
-# --- real: SUN RGB-D --------------------------------------------------------------------------------------------------
+# --- real: SUN RGB-D -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.real
@@ -260,7 +266,7 @@ def test_a_depth_image_of_a_real_room(realdata: Path, tmp_path: Path) -> None:
     assert not survey(root, ALL).remarks
 
 
-# --- made -------------------------------------------------------------------------------------------------------------
+# --- made ------------------------------------------------------------------------------------------------------------
 
 Z_UP_FROM = {  # written out by hand: where (x, y, z) of the file goes
     "z": lambda x, y, z: (x, y, z),
@@ -410,6 +416,25 @@ def test_scenes_are_sub_folders(tmp_path: Path) -> None:
         ingest(tmp_path, tmp_path / "frames", FolderSettings())
 
 
+def test_the_classes_are_those_of_the_labels(tmp_path: Path) -> None:
+    """Of both roles, so that all that is measured chooses from the same; there is no benchmark that would name any."""
+    for scene, name in (("monday", "Delivery Robot"), ("tuesday", "car")):
+        make_folder(tmp_path / scene)
+        labels = tmp_path / scene / "labels" / "a.json"
+        put_json(labels, [json.loads(labels.read_text())[0] | {"name": name}])
+    settings = FolderSettings(train="scene:monday", val="scene:tuesday")
+    ingest(tmp_path, tmp_path / "frames", settings)
+    folder_annotations.run(tmp_path, tmp_path / "annotations", "mine", settings)
+    for shard in ("train-000of001", "val-000of001"):
+        boxes = tmp_path / "annotations" / f"{shard}.parquet"
+        assert read_header(boxes)["classes"] == ["car", "delivery_robot"]
+        out = tmp_path / f"{shard}.parquet"
+        objects.run(
+            tmp_path / "frames" / f"{shard}.parquet", boxes, tmp_path, out, out.with_suffix(".h5"), ObjectsSettings()
+        )
+        assert choose_classes((), common_header([(out, out.with_suffix(".h5"))])) == ("car", "delivery_robot")
+
+
 def test_without_lists_a_stable_share_is_held_out(tmp_path: Path) -> None:
     stems = tuple(f"{i:03d}" for i in range(60))
     make_folder(tmp_path, stems=stems)
@@ -421,6 +446,141 @@ def test_without_lists_a_stable_share_is_held_out(tmp_path: Path) -> None:
     assert 8 <= len(val) <= 28
     (tmp_path / "clouds" / f"{min(train)}.bin").unlink()  # what is there besides does not matter
     assert {frame["sample"] for frame in ingest(tmp_path, tmp_path / "frames", settings)} == val
+
+
+@pytest.mark.parametrize(
+    ("frames", "held_out"),
+    [
+        ({"monday": 3, "tuesday": 9}, {"monday"}),  # not nine frames of twelve
+        ({"monday": 9, "tuesday": 3}, {"tuesday"}),
+        ({f"drive{i}": 2 for i in range(5)}, 1),
+        ({f"drive{i}": 2 for i in range(9)}, 2),
+    ],
+)
+def test_few_scenes_are_dealt_out_by_their_size(tmp_path: Path, frames: dict[str, int], held_out: Any) -> None:
+    for scene, n in frames.items():
+        make_folder(tmp_path / scene, stems=tuple(f"{i:03d}" for i in range(n)))
+    val = {frame["scene"] for frame in ingest(tmp_path, tmp_path / "out", FolderSettings(train_shards=1, val_shards=1))}
+    assert val == held_out if isinstance(held_out, set) else len(val) == held_out
+
+
+@pytest.mark.parametrize("n", [2, 3, 12])
+def test_one_drive_without_lists_gives_both_roles_something(tmp_path: Path, n: int) -> None:
+    make_folder(tmp_path, stems=tuple(f"{i:03d}" for i in range(n)))
+    val = ingest(tmp_path, tmp_path / "out", FolderSettings(train_shards=1, val_shards=1, val_share=0.2))
+    assert 0 < len(val) < n
+
+
+def test_one_drive_with_poses_is_one_scene_and_mined_whole(tmp_path: Path) -> None:
+    make_folder(tmp_path, stems=tuple(f"{i:03d}" for i in range(5)))
+    calibration = json.loads((tmp_path / "calibration.json").read_text())
+    calibration["clouds"]["pose_folder"] = "poses"
+    put_json(tmp_path / "calibration.json", calibration)
+    for i in range(5):
+        put(tmp_path / "poses" / f"{i:03d}.txt", f"1 0 0 {i}\n0 1 0 0\n0 0 1 0\n0 0 0 1\n".encode())
+    settings = FolderSettings(train_shards=1, val_shards=1)
+    assert {row["scene"] for row in ingest(tmp_path, tmp_path / "out", settings, "train")} == {"recording"}
+    assert len(ingest(tmp_path, tmp_path / "out", settings, "train")) == 5
+    assert ingest(tmp_path, tmp_path / "out", settings, "val") == []
+
+
+@pytest.mark.parametrize(("up", "units"), [("z", "m"), ("-y", "mm")])
+def test_a_picture_with_a_place_of_its_own(tmp_path: Path, up: str, units: str) -> None:
+    """By points: cloud → scene → camera, both poses as declared, in metres."""
+    make_folder(tmp_path, up, units)
+    calibration = json.loads((tmp_path / "calibration.json").read_text())
+    ((name, camera),) = calibration["cameras"].items()
+    calibration["clouds"]["pose_folder"], camera["pose_folder"] = "poses", "camera_poses"
+    put_json(tmp_path / "calibration.json", calibration)
+    scale = {"m": 1.0, "mm": 1000.0}[units]
+    up_axis = {"z": "z", "-y": "y"}[up]
+    still = np.array(camera["T_cam_from_points"])
+    drive = np.eye(4)
+    drive[:3, :3] = Rotation.from_euler(up_axis, 30, degrees=True).as_matrix()
+    drive[:3, 3] = scale * np.array([5.0, 6.0, 7.0])
+    later = drive.copy()
+    later[:3, 3] += scale * np.array([0.4, 0.1, -0.2])
+    for folder, T in (("poses", drive), ("camera_poses", later @ np.linalg.inv(still))):
+        put(tmp_path / folder / "a.txt", "\n".join(" ".join(map(repr, row)) for row in T.tolist()).encode())
+    frames = {frame["sample"]: frame for frame in ingest(tmp_path, tmp_path / "frames")}
+    truth = np.frombuffer((tmp_path / "truth" / "a.bin").read_bytes(), "<f8").reshape(-1, 3)
+    declared = scale * truth @ np.array(Z_UP_FROM[up](*np.eye(3))).reshape(3, 3)
+    seen = np.column_stack([declared, np.ones(len(truth))]) @ (still @ np.linalg.inv(later) @ drive).T
+    T = np.reshape(frames["a"]["T_cam_from_points"], (4, 4))
+    np.testing.assert_allclose(truth @ T[:3, :3].T + T[:3, 3], seen[:, :3] / scale, atol=1e-9)
+    # Without poses of both, the declared place; with one that cannot be, none.
+    assert np.abs(np.reshape(frames["b"]["T_cam_from_points"], (4, 4)) - T).max() > 0.1
+    put(tmp_path / "camera_poses" / "a.txt", b"2 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n")
+    assert {frame["sample"] for frame in ingest(tmp_path, tmp_path / "again")} == {"b"}
+    del calibration["clouds"]["pose_folder"]
+    put_json(tmp_path / "calibration.json", calibration)
+    with pytest.raises(
+        InputError, match=f"cameras.{name}: its `pose_folder` means nothing without `clouds.pose_folder`"
+    ):
+        ingest(tmp_path, tmp_path / "more")
+
+
+LISTED = {"scene": "monday\n", "sample": "monday/a\nmonday/b\n", "files": "monday/images/a.png, monday/clouds/b.bin"}
+
+
+@pytest.mark.parametrize("names", LISTED.values(), ids=LISTED)
+def test_a_list_may_name_scenes_samples_or_files(tmp_path: Path, names: str) -> None:
+    for scene in ("monday", "tuesday"):
+        make_folder(tmp_path / scene)
+    put(tmp_path / "splits" / "val.txt", names.encode("utf-16"))
+    found = ingest(tmp_path, tmp_path / "frames", FolderSettings(train="all", val="val", val_shards=1))
+    assert sorted(frame["sample"] for frame in found) == ["monday/a", "monday/b"]
+
+
+def test_each_unknown_name_in_a_list_is_told(tmp_path: Path) -> None:
+    for scene in ("monday", "tuesday", "Tuesdays"):
+        make_folder(tmp_path / scene)
+    put(tmp_path / "splits" / "val.txt", b"monday\nTuesday\nmonday/x\n")
+    settings = FolderSettings(train="all", val="val")
+    said = r"val\.txt: line 2: “Tuesday” \(is it “tuesday”\?\); line 3: “monday/x” .*: no scene or sample"
+    with pytest.raises(InputError, match=said):
+        ingest(tmp_path, tmp_path / "frames", settings)
+    assert any("“Tuesday”" in reason for reason in survey(tmp_path, settings).fatal)
+
+
+MAP = np.array([724706.0, 5649433.0, 275.0])
+
+
+@pytest.mark.parametrize("up", ["z", "-y"])
+@pytest.mark.parametrize("units", ["m", "mm"])
+def test_map_coordinates_change_nothing_but_the_header(tmp_path: Path, up: str, units: str) -> None:
+    """The same recording, with and without 5,600 km between its origin and the car."""
+    scale = {"m": 1, "mm": 1000}[units]
+    make_folder(tmp_path / "near", up, units)
+    shutil.copytree(tmp_path / "near", tmp_path / "far")
+    turn = np.array(Z_UP_FROM[up](*np.eye(3))).reshape(3, 3)  # z-up from declared
+    away = MAP @ turn  # in the declared axes
+    for root, shift in ((tmp_path / "near", np.zeros(3)), (tmp_path / "far", away)):
+        calibration = json.loads((root / "calibration.json").read_text())
+        calibration["clouds"]["format"] = "npy"
+        T = np.array(calibration["cameras"]["front"]["T_cam_from_points"])
+        T[:3, 3] -= scale * T[:3, :3] @ shift
+        calibration["cameras"]["front"]["T_cam_from_points"] = T.tolist()
+        put_json(root / "calibration.json", calibration)
+        for path in (root / "clouds").glob("*.bin"):
+            rows = np.fromfile(path, "<f4").reshape(-1, 4).astype(np.float64)
+            rows[:, :3] += scale * shift
+            np.save(path.with_suffix(".npy"), rows)
+        label = {"name": "car", "center": (scale * (np.array([9, 1, 0.5]) @ turn + shift)).tolist()}
+        put_json(root / "labels" / "a.json", [label | {"size_lwh": [4 * scale, 2 * scale, 2 * scale], "yaw": 0.3}])
+    frames, boxes = ({n: f(tmp_path / n, tmp_path / "out" / f.__name__ / n) for n in ("near", "far")}
+                     for f in (ingest, annotate))  # fmt: skip
+    for near, far in zip(frames["near"], frames["far"], strict=True):
+        a, b = load_points(near["clouds"], tmp_path / "near"), load_points(far["clouds"], tmp_path / "far")
+        offset = (a[:, :3] - b[:, :3]).mean(0)  # of the origins, under a metre: the shift is whole metres
+        assert np.abs(offset).max() < 1
+        np.testing.assert_allclose(a[:, :3] - b[:, :3], np.broadcast_to(offset, (len(a), 3)), atol=1e-5)
+        np.testing.assert_allclose(project(a, near)[0], project(b, far)[0], atol=1e-3, equal_nan=True)
+        (box_a,), (box_b,) = ([r for r in boxes[n] if r["sample"] == near["sample"]] or [None] for n in ("near", "far"))
+        assert near["sample"] != "a" or count_inside(a, box_a) == count_inside(b, box_b) > 0
+    header = read_header(tmp_path / "out" / "ingest" / "far" / f"{shard_names('val', 1)[0]}.parquet")
+    np.testing.assert_allclose(header["shift_m"]["."], MAP, atol=1.5)
+    assert "shift_m" not in read_header(tmp_path / "out" / "ingest" / "near" / f"{shard_names('val', 1)[0]}.parquet")
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -454,7 +614,13 @@ def drop(*keys: str) -> Callable[[Row], None]:
         (lambda c: c["cameras"]["front"].update(distortion=[1, 2, 3]), "distortion has 3 numbers"),
         (lambda c: c["cameras"]["front"].update(K=[[1, 0], [0, 1]]), "cameras.front.K"),
         (lambda c: c["cameras"]["front"].update(T_cam_from_points=(2 * np.eye(4)).tolist()), "not a rotation"),
-        (lambda c: c["clouds"].update(format="ply"), "clouds.format"),
+        (
+            lambda c: c["clouds"].update(format="float32x2"),
+            "clouds.format: 'float32x2' is not read; it has to be one of",
+        ),
+        (lambda c: c["clouds"].update(format="laz"), "clouds.format: 'laz' is not read; unpack it with `laszip"),
+        (lambda c: c["cameras"]["front"].update(width=2**70), "cameras.front.width"),
+        (lambda c: c["cameras"]["front"]["K"].__setitem__(0, [float("nan"), 0, 0]), "cameras.front.K"),
         (lambda c: c.update(sensor="rgbd"), "rgbd means one camera and no `clouds`"),
     ],
 )
@@ -479,7 +645,7 @@ def test_other_wrong_input_is_named(tmp_path: Path) -> None:
     put_json(tmp_path / "labels" / "a.json", [{"name": "car", "center": [0, 0, 0], "size_lwh": [1, 0, 1]}])
     with pytest.raises(InputError, match=r"a\.json: 0\.size_lwh\.1: Input should be greater than 0"):
         annotate(tmp_path, tmp_path / "boxes")
-    with pytest.raises(InputError, match="names none of its 2 samples"):
+    with pytest.raises(InputError, match=r"split 'scene:x': .* has no such scene"):
         ingest(tmp_path, tmp_path / "frames", FolderSettings(train="all", val="scene:x"))
 
 

@@ -22,11 +22,11 @@ from clip2.detect.models import load_detector
 from clip2.detect.runner import detect_on_cpu, detect_on_gpu
 from clip2.detect.vocabulary import read_vocabulary
 from clip2.evaluate.methods import view_encoders
-from clip2.evaluate.queries import Batch
 from clip2.evaluate.rivals.projections import UNTUNED
 from clip2.pretrain.settings import PretrainSettings
 from clip2.pretrain.stage import run as pretrain
 from clip2.store.bad_frames import BadFrames
+from clip2.store.crops import Batch
 from clip2.store.tables import read_table
 from clip2.teach.teacher import Teacher, load_teacher
 

@@ -83,13 +83,63 @@ def test_the_axes_of_the_points_do_not_matter(method: str, seed: int, yaw: float
         assert np.array_equal(crop, other)
 
 
-@pytest.mark.parametrize("method", ["frustum", "frustum-dbscan"])
-def test_a_box_does_not_depend_on_the_other_boxes(method: str) -> None:
-    """Method depth is left out: it resolves occlusion between boxes."""
+def test_the_recipe_takes_each_box_by_itself() -> None:
+    """The other methods resolve occlusion between boxes."""
     points, boxes = random_scene(3, n_boxes=12)
-    together = lift_boxes(points, Z_UP, K, boxes, SIZE, method)
+    together = lift_boxes(points, Z_UP, K, boxes, SIZE, "frustum-dbscan")
     for box, crop in zip(boxes, together):
-        assert np.array_equal(crop, lift_boxes(points, Z_UP, K, [box], SIZE, method)[0])
+        assert np.array_equal(crop, lift_boxes(points, Z_UP, K, [box], SIZE, "frustum-dbscan")[0])
+
+
+@METHOD
+def test_the_order_of_boxes_does_not_matter(method: str) -> None:
+    points, boxes = random_scene(4, n_boxes=12)
+    order = np.random.default_rng(0).permutation(len(boxes))
+    crops = lift_boxes(points, Z_UP, K, boxes, SIZE, method)
+    for number, other in zip(order, lift_boxes(points, Z_UP, K, np.asarray(boxes)[order], SIZE, method)):
+        assert np.array_equal(crops[number], other)
+
+
+@METHOD
+def test_boxes_around_one_thing_do_not_take_its_points_from_each_other(method: str) -> None:
+    points, _, box = scanned_scene(64, 12.0, 30.0)
+    alone = lift_boxes(points, Z_UP, K, [box], SIZE, method)[0]
+    inexact = box + np.array([-2.0, 1.0, 2.0, -1.0])
+    for crop in lift_boxes(points, Z_UP, K, [box, box, inexact], SIZE, method):
+        shared = len(np.intersect1d(crop, alone))
+        assert shared >= 0.8 * max(len(crop), len(alone))
+
+
+def box_of(points: np.ndarray) -> np.ndarray:
+    """(4,) the pixels that points span."""
+    uv, _ = project_points(points, Z_UP, K)
+    return np.concatenate([uv.min(0), uv.max(0)])
+
+
+def test_of_two_things_one_behind_the_other_each_box_gets_its_own() -> None:
+    """A lorry is mostly hidden by a car that is nearer: most points in its box are the car's."""
+    points, on_car, car_box = scanned_scene(64, 10.0, 80.0)
+    rear = np.stack(np.meshgrid([20.0], np.linspace(-1.0, 1.0, 25), np.linspace(-1.7, 0.3, 30)), -1).reshape(-1, 3)
+    lorry_box = box_of(rear)
+    uv, _ = project_points(rear, Z_UP, K)
+    rear = rear[~((uv >= car_box[:2]) & (uv <= car_box[2:])).all(1)]
+    scene = np.concatenate([points, rear])
+    truth = np.arange(len(scene)) >= len(points)
+    of_car, of_lorry = lift_boxes(scene, Z_UP, K, [car_box, lorry_box], SIZE, "frustum")
+    assert truth[of_lorry].mean() > 0.9
+    assert truth[of_lorry].sum() > 0.9 * len(rear)
+    assert on_car[of_car[of_car < len(points)]].mean() > 0.9
+
+
+def test_the_ground_at_a_box_s_lower_side_tells_near_from_far() -> None:
+    """One box, no rival: a hedge before a car fills more of the box, but the box ends where the road is 12 m away."""
+    points, on_car, box = scanned_scene(64, 12.0, 40.0)
+    rng = np.random.default_rng(2)
+    hedge = np.stack([rng.normal(6, 0.05, 1500), rng.uniform(-0.4, 0.4, 1500), rng.uniform(-0.9, -0.15, 1500)], 1)
+    [crop] = lift_boxes(np.concatenate([points, hedge]), Z_UP, K, [box], SIZE, "frustum")
+    of_scan = crop[crop < len(points)]
+    assert len(of_scan) > 0.9 * len(crop)
+    assert on_car[of_scan].mean() > 0.9
 
 
 def scanned_scene(
@@ -245,7 +295,7 @@ def test_real_frames_are_lifted_better_than_by_the_recipe(realdata: Path) -> Non
         assert ours.mean() > recipe.mean(), kind
         scores.append(ours)
     assert sum(map(len, scores)) == 40
-    assert np.concatenate(scores).mean() >= 0.75
+    assert np.concatenate(scores).mean() >= 0.80
 
 
 @pytest.mark.real
@@ -261,6 +311,7 @@ def test_real_frames_with_inexact_boxes_stay_better_than_the_recipe(realdata: Pa
 def test_real_frames_do_not_hang_on_any_parameter(realdata: Path) -> None:
     cases = annotated_boxes(realdata, "kitti") + annotated_boxes(realdata, "nuscenes")
     for field in dataclasses.fields(FrustumParameters):
-        less, more = (ious(cases, "frustum", **{field.name: field.default * f}).mean() for f in (0.7, 1.3))
+        values = (type(field.default)(round(field.default * f, 3)) for f in (0.7, 1.3))
+        less, more = (ious(cases, "frustum", **{field.name: value}).mean() for value in values)
         print(f"\n{field.name} x 0.7: {less:.3f}, x 1.3: {more:.3f}", end="")
-        assert min(less, more) >= 0.75, field.name
+        assert min(less, more) >= 0.77, field.name

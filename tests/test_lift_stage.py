@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip2.errors import InputError
 from clip2.lift.settings import LiftSettings
 from clip2.lift.stage import run
+from clip2.runtime.errors import InputError
 from clip2.scans.windows import CONTEXT, MAX_SIDE, OUTSIDE, square_window, square_window_jpeg
 from clip2.store.provenance import file_digest
 from clip2.store.ragged import RaggedReader

@@ -18,24 +18,25 @@ from tiny_networks import header, write_networks
 
 import clip2.scans.nuscenes.annotations as nuscenes_annotations
 import clip2.scans.nuscenes.frames as nuscenes_frames
-import clip2.scans.world.streets.nuscenes_stage as world
-from clip2.errors import InputError
+import clip2_world.streets.nuscenes_stage as world
 from clip2.evaluate.localization import nuscenes_detection
-from clip2.evaluate.localization.box_fit import fit_box
-from clip2.evaluate.localization.box_iou import iou_3d, plan_overlap, suppress
 from clip2.evaluate.localization.detection_ap import Boxes, distance_score, overlap_scores
-from clip2.evaluate.localization.naming import detections, label_probabilities, text_probabilities
 from clip2.evaluate.localization.nuscenes_detection import reason_against
-from clip2.evaluate.localization.proposals import Proposals, read_truth
 from clip2.evaluate.localization.result import read_localization
 from clip2.evaluate.localization.settings import LocalizeSettings
 from clip2.evaluate.localization.stage import run
+from clip2.evaluate.localization.truth import read_truth
 from clip2.geometry import points_in_box, rigid, transform_points, yaw_rotation
+from clip2.label.box_fit import fit_box
+from clip2.label.box_iou import iou_3d, plan_overlap, suppress
+from clip2.label.naming import detections, label_probabilities, text_probabilities
+from clip2.label.proposals import Proposals
+from clip2.runtime.errors import InputError
 from clip2.scans.nuscenes.settings import NuscenesSettings
-from clip2.scans.world.streets.nuscenes_settings import WorldSettings
 from clip2.store.ragged import ragged_writer
-from clip2.store.schemas import ANNOTATIONS, FRAMES, TRIPLETS
+from clip2.store.schemas import ANNOTATIONS, FRAMES, LABELS, TRIPLETS
 from clip2.store.tables import iterate_rows, read_header, write_table
+from clip2_world.streets.nuscenes_settings import WorldSettings
 
 Floats = NDArray[np.float64]
 UNIT = np.array([0, 0, 0, 1, 1, 1, 0.0])
@@ -350,6 +351,56 @@ def test_proposals_of_all_frames_of_a_scene_are_merged(model_dir: Path, tmp_path
     with pytest.raises(InputError, match="not one box of the classes"):
         run([tmp_path / "f.parquet"], [tmp_path / "a.parquet"], [triplets], tmp_path, model_dir, tmp_path / "o.json",
             chosen.model_copy(update={"classes": ("bed",)}))  # fmt: skip
+    own = head | {"kind": "annotations", "dataset": "folder", "classes": ["table", "chair"]}
+    write_table(tmp_path / "a.parquet", boxes, ANNOTATIONS, own)
+    run([tmp_path / "f.parquet"], [tmp_path / "a.parquet"], [triplets], tmp_path, model_dir, tmp_path / "o.json",
+        chosen.model_copy(update={"classes": (), "methods": ("chance",)}), "cpu")  # fmt: skip
+    assert read_localization(tmp_path / "o.json").protocol["classes"] == ["table", "chair"]
+
+
+def test_labels_are_measured_as_they_stand(model_dir: Path, tmp_path: Path) -> None:
+    head = header("frames", "val") | {"dataset": "folder", "sensor": "lidar", "classes": ["car", "truck"]}
+    samples = [f"s{i}" for i in range(2)]
+    write_table(tmp_path / "f.parquet", [frame("street", sample) for sample in samples], FRAMES, head)
+    size = [4.0, 2.0, 1.5]
+    places = {"car": rigid(np.eye(3), [10.0, 0, 0]), "truck": rigid(np.eye(3), [20.0, 5, 0])}
+    boxes = [annotation("street", sample, name, T, size) for sample in samples for name, T in places.items()]
+    write_table(tmp_path / "a.parquet", boxes, ANNOTATIONS, head | {"kind": "annotations"})
+
+    def label(track: str, sample: str, names: dict[str, float], place: list[float]) -> dict[str, Any]:
+        listed = [{"name": name, "probability": p} for name, p in names.items()]
+        row = dict.fromkeys(LABELS.names) | {"triplet_id": None, "frame_id": None, "box": [0, 0, 1, 1]}
+        first = next(iter(names))
+        return row | {
+            "scene": "street", "sample": sample, "track_id": track, "label": first, "score": names[first],
+            "names": listed, "T_points_from_box": rigid(np.eye(3), place).ravel().tolist(), "size_lwh": size,
+            "velocity": [0.0, 0.0, 0.0],
+        }  # fmt: skip
+
+    rows = [label("a", sample, {"car": 0.9, "truck": 0.1}, [10.3, 0, 0]) for sample in samples]  # 0.3 m off
+    rows += [label("b", sample, {"Car": 0.6, "truck": 0.4}, [20.9, 5, 0]) for sample in samples]  # wrong, 0.9 m off
+    rows += [label("c", samples[0], {"plastic bag": 1.0}, [40.0, 0, 0]), label("d", "other", {"car": 1.0}, [10, 0, 0])]
+    write_table(tmp_path / "l.parquet", rows, LABELS, head | {"kind": "labels"})
+    one = {"frame_id": "s0", "scene": "street", "sample": "s0", "label": "car", "score": 1}
+    triplets = write_triplets(tmp_path / "t.parquet", head, [one], [lattice(np.array(size))])
+    chosen = LocalizeSettings(methods=("chance",), class_range={})
+    files = [tmp_path / "f.parquet"], [tmp_path / "a.parquet"], [triplets], tmp_path, model_dir, tmp_path / "o.json"
+    run(*files, chosen, "cpu", labels=tmp_path / "l.parquet")
+    found = read_localization(tmp_path / "o.json").methods["labels"]
+    assert {name: (score.n, score.n_found) for name, score in found.per_class.items()} == {
+        "car": (2, 4),
+        "truck": (2, 4),
+    }
+    assert (found.ar50, found.per_class["car"].ap50) == (1.0, 1.0)
+    assert found.per_class["truck"].ap50 == 1.0  # 0.4 is surer than 0.1
+    assert found.calibration is not None
+    assert found.calibration.n == 4
+    assert found.calibration.ece == pytest.approx(0.5 * 0.1 + 0.5 * 0.6)  # 0.9 is right, 0.6 is wrong
+    assert found.placement is not None
+    assert (found.placement.n, found.placement.within_half_metre) == (4, 0.5)
+    write_table(tmp_path / "l.parquet", rows, LABELS, head | {"source": "another"})
+    with pytest.raises(InputError, match="are labels of 'another'"):
+        run(*files, chosen, "cpu", labels=tmp_path / "l.parquet")
 
 
 def test_the_devkit_agrees_on_the_built_in_world(

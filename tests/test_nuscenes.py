@@ -1,5 +1,7 @@
 """nuScenes ingest on the real key frame, against the devkit and the data set's own point counts."""
 
+import contextlib
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -9,19 +11,20 @@ import pytest
 from nuscenes.nuscenes import NuScenes
 from nuscenes.utils.data_classes import LidarPointCloud
 from PIL import Image
+from tiny_nuscenes import VERSION, K, Tables, make_tables, write_tables
 
-from clip2.errors import InputError
 from clip2.geometry import in_image, points_in_oriented_box, project_points
+from clip2.runtime.errors import InputError
 from clip2.scans.clouds import CloudError, load_points, read_cloud
 from clip2.scans.images import ImageError, read_image
 from clip2.scans.nuscenes import annotations as nuscenes_annotations
 from clip2.scans.nuscenes import frames as nuscenes_frames
 from clip2.scans.nuscenes.settings import NuscenesSettings
 from clip2.scans.shards import shard_names, shard_of
-from clip2.scans.world.streets import nuscenes_stage as world
-from clip2.scans.world.streets.nuscenes_settings import WorldSettings
 from clip2.store.provenance import file_digest
 from clip2.store.tables import iterate_rows, read_header
+from clip2_world.streets import nuscenes_stage as world
+from clip2_world.streets.nuscenes_settings import WorldSettings
 
 SAMPLE = "fd8420396768425eabec9bdddf7e64b6"
 SETTINGS = NuscenesSettings(version="v1.0-mini", train="all", val=f"sample:{SAMPLE}", train_shards=2, val_shards=1)
@@ -142,7 +145,7 @@ def test_shards_do_not_depend_on_anything_but_the_scene() -> None:
 
 def test_broken_clouds(tmp_path: Path) -> None:
     path = tmp_path / "a.pcd.bin"
-    with pytest.raises(CloudError, match="no such point cloud") as missing:
+    with pytest.raises(CloudError, match=r"a\.pcd\.bin: no such file") as missing:
         read_cloud(path, "nuscenes-pcd-bin")
     assert missing.value.reason == "cloud_missing"
     path.write_bytes(b"\0" * 39)
@@ -219,3 +222,112 @@ def test_sweeps_equal_the_devkits(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.sort(points[:, :3], axis=0), np.sort(expected.points[:3].T, axis=0), atol=1e-3)
     lags = [cloud["time_lag_s"] for cloud in frames[-1]["clouds"]]
     np.testing.assert_allclose(lags, np.unique(times), atol=1e-6)
+
+
+# --- damaged tables --------------------------------------------------------------------------------------------------
+
+TINY = NuscenesSettings(version=VERSION, train="all", val="all", train_shards=1, val_shards=1)
+
+
+def ingest_tables(root: Path, tables: Tables, out: Path, n_sweeps: int = 1) -> None:
+    write_tables(root, tables)
+    settings = TINY.model_copy(update={"n_sweeps": n_sweeps})
+    nuscenes_frames.run(root, out / "f", "tiny", settings)
+    nuscenes_annotations.run(root, out / "a", "tiny", settings)
+
+
+def test_the_tiny_tables_are_read(tmp_path: Path) -> None:
+    ingest_tables(tmp_path, make_tables(), tmp_path / "out")
+    assert len(list(iterate_rows(tmp_path / "out" / "f" / f"{VAL}.parquet"))) == 4
+    boxes = list(iterate_rows(tmp_path / "out" / "a" / f"{VAL}.parquet"))
+    assert [row["class_name"] for row in boxes] == ["car", "traffic_cone"] * 4
+    assert boxes[0]["size_lwh"] == [4.0, 1.8, 1.6]
+
+
+CHANGES: dict[str, tuple[Callable[[Tables], Any], str]] = {
+    "samples in a circle": (lambda t: t["sample"][1].update(next=t["sample"][0]["token"]), "goes round in a circle"),
+    "a sample that follows itself": (lambda t: t["sample"][0].update(next=t["sample"][0]["token"]), "in a circle"),
+    "a sample that is not there": (lambda t: t["sample"][0].update(next="nobody"), "lacks row nobody"),
+    "a scene without samples": (lambda t: t["scene"][0].update(first_sample_token="nobody"), "lacks row nobody"),
+    "a pose that is not there": (lambda t: t["ego_pose"].clear(), "lacks row"),
+    "a sweep that is not there": (lambda t: t["sample_data"][0].update(prev="nobody"), "lacks row nobody"),
+    "a category that is not there": (lambda t: t["category"].pop(0), "a category that has no row"),
+    "an instance that is not there": (lambda t: t["instance"].pop(0), "an instance or a visibility that has no row"),
+    "a row that is a number": (lambda t: t["sample"].insert(1, 5), "row 1 is no object"),
+    "a row without a key": (lambda t: t["sample"][1].pop("next"), "row 1 has no 'next'"),
+    "a token that is a list": (lambda t: t["sample"][0].update(token=["a"]), r"row 0: token has to be text, not \["),
+    "a name that is true": (lambda t: t["scene"][1].update(name=True), "row 1: name has to be text, not true"),
+    "half a character": (lambda t: t["category"][0].update(name="\ud800"), "name has to be text"),
+    "a picture's name that is null": (lambda t: t["sample_data"][1].update(filename=None), "filename has to be text"),
+    "a time of text": (lambda t: t["sample_data"][1].update(timestamp="now"), "timestamp has to be a whole number"),
+    "a time of an age": (lambda t: t["sample_data"][1].update(timestamp=10**30), "timestamp has to be a whole number"),
+    "key frames of 1": (lambda t: t["sample_data"][1].update(is_key_frame=1), "is_key_frame has to be true or false"),
+    "two numbers": (lambda t: t["calibrated_sensor"][0].update(translation=[1, 2]), "has to be three numbers"),
+    "lists of numbers": (lambda t: t["ego_pose"][0].update(translation=[[1], 2, 3]), "has to be three numbers"),
+    "numbers of text": (lambda t: t["ego_pose"][0].update(rotation=["1", 0, 0, 0]), "has to be four numbers"),
+    "not a number": (lambda t: t["ego_pose"][0].update(translation=[float("nan"), 0, 0]), "has to be three numbers"),
+    "no rotation": (lambda t: t["ego_pose"][0].update(rotation=[0, 0, 0, 0]), "a unit quaternion"),
+    "six numbers of K": (lambda t: t["calibrated_sensor"][1].update(camera_intrinsic=K[:2]), "three rows of three"),
+    "a camera without K": (lambda t: t["calibrated_sensor"][1].update(camera_intrinsic=[]), "K is not nine"),
+    "K transposed": (lambda t: t["calibrated_sensor"][1].update(camera_intrinsic=[*zip(*K)]), "K is transposed"),
+    "a picture without a size": (lambda t: t["sample_data"][1].update(width=None), "a picture of None×240"),
+    "points of text": (lambda t: t["sample_annotation"][0].update(num_lidar_pts="9"), "has to be a whole number"),
+    "half a point": (lambda t: t["sample_annotation"][0].update(num_radar_pts=0.5), "has to be a whole number"),
+    "a size of two": (lambda t: t["sample_annotation"][0].update(size=[1, 2]), "size has to be three numbers"),
+    "a sensor of a dictionary": (lambda t: t["sensor"][0].update(token={}), "token has to be text"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "said"), CHANGES.values(), ids=CHANGES)
+def test_what_is_wrong_in_a_table_is_one_line(tmp_path: Path, change: Callable[[Tables], Any], said: str) -> None:
+    tables = make_tables()
+    change(tables)
+    with pytest.raises(InputError, match=said) as error:
+        ingest_tables(tmp_path, tables, tmp_path / "out", n_sweeps=3)
+    assert "\n" not in str(error.value)
+
+
+VALUES = [
+    None,
+    True,
+    0,
+    -1,
+    2**70,
+    0.5,
+    float("nan"),
+    float("inf"),
+    "",
+    "x",
+    "\ud800",
+    [],
+    [[]],
+    {},
+    [1, 2, 3],
+    "a" * 99,
+]
+
+
+@pytest.mark.parametrize("table", sorted(make_tables()))
+def test_any_other_value_is_read_or_refused(tmp_path: Path, table: str) -> None:
+    keys = sorted({key for row in make_tables()[table] for key in row})
+    for number, key in enumerate(keys):
+        for value in VALUES[number % 7 :: 7]:
+            tables = make_tables()
+            tables[table][-1][key] = value
+            with contextlib.suppress(InputError):
+                ingest_tables(tmp_path, tables, tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}", "[1,", "[{}", '[{"token": "a"}', "null", "[[]]", "<html>", "[" * 9999])
+def test_a_table_of_something_else_is_one_line(tmp_path: Path, text: str) -> None:
+    write_tables(tmp_path, make_tables())
+    for name in ("sample", "ego_pose", "sample_annotation"):
+        write_tables(tmp_path, make_tables())
+        (tmp_path / VERSION / f"{name}.json").write_text(text)
+        with pytest.raises(InputError, match=f"{name}.json"):
+            read_all(tmp_path, tmp_path / "out")
+
+
+def read_all(root: Path, out: Path) -> None:
+    nuscenes_frames.run(root, out / "f", "tiny", TINY)
+    nuscenes_annotations.run(root, out / "a", "tiny", TINY)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip2.errors import InputError
-from clip2.evaluate.queries import batches, common_header
+from clip2.evaluate.object_shards import common_header
 from clip2.evaluate.rivals.pointclip import Y_UP_FROM_Z_UP
+from clip2.runtime.errors import InputError
 from clip2.scans.benchmark_classes import SCANOBJECTNN_CLASSES
 from clip2.scans.marker import MARKER
 from clip2.scans.modelnet40 import objects as modelnet40
@@ -24,15 +24,16 @@ from clip2.scans.object_sets import CHUNK, Z_UP_FROM_Y_UP
 from clip2.scans.scanobjectnn import objects as scanobjectnn
 from clip2.scans.scanobjectnn.settings import ScanobjectnnSettings
 from clip2.scans.scanobjectnn.survey import survey as survey_scanobjectnn
-from clip2.scans.world.mesh import Builder
-from clip2.scans.world.shapes import modelnet40_writer, scanobjectnn_writer
-from clip2.scans.world.shapes import stage as shapes_stage
-from clip2.scans.world.shapes.settings import ShapesSettings
-from clip2.scans.world.shapes.specimens import SHAPES, specimen, surface_points
-from clip2.scans.world.shapes.views import portrait, scan
+from clip2.store.crops import batches
 from clip2.store.ragged import RaggedReader
 from clip2.store.schemas import OBJECTS, TRIPLETS
 from clip2.store.tables import read_header, read_table
+from clip2_world.mesh import Builder
+from clip2_world.shapes import modelnet40_writer, scanobjectnn_writer
+from clip2_world.shapes import stage as shapes_stage
+from clip2_world.shapes.settings import ShapesSettings
+from clip2_world.shapes.specimens import SHAPES, specimen, surface_points
+from clip2_world.shapes.views import portrait, scan
 
 SMALL = ShapesSettings(train_objects=2, val_objects=3, pairs=1)
 Row = dict[str, Any]

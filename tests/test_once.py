@@ -16,8 +16,8 @@ import pytest
 
 from clip2.detect.runner import load_image
 from clip2.detect.stage import COLUMNS as DETECTOR_COLUMNS
-from clip2.errors import InputError
 from clip2.geometry import in_image, points_in_oriented_box, project_points
+from clip2.runtime.errors import InputError
 from clip2.scans.clouds import load_points
 from clip2.scans.images import ImageError, read_frame_image, read_image
 from clip2.scans.marker import BUILT_IN, MARKER, source_kind
@@ -27,11 +27,11 @@ from clip2.scans.once.settings import OnceSettings
 from clip2.scans.once.survey import survey
 from clip2.scans.shards import shard_names
 from clip2.scans.undistort import pinhole_intrinsics, undistort
-from clip2.scans.world.streets import once_rig, once_stage
-from clip2.scans.world.streets.once_settings import OnceWorldSettings
-from clip2.scans.world.streets.once_writer import SequenceWriter
-from clip2.scans.world.streets.render import take_picture
 from clip2.store.tables import iterate_rows, read_header, read_table
+from clip2_world.streets import once_rig, once_stage
+from clip2_world.streets.once_settings import OnceWorldSettings
+from clip2_world.streets.once_writer import SequenceWriter
+from clip2_world.streets.render import take_picture
 
 WORLD = OnceWorldSettings(train_scenes=1, val_scenes=1, frames=2, image_width=480)
 SETTINGS = OnceSettings(train_shards=2, val_shards=1)
@@ -305,7 +305,8 @@ def test_split_words(world: Path, copy: Path, tmp_path: Path) -> None:
     for split, message in (
         ("trian", "split 'trian' is unknown"),
         ("raw_small", "raw_small.txt: no such list"),
-        ("scene:000000", "none of the 1 sequences"),
+        ("scene:000000", "000000.json: no such file; is the sequence's name right"),
+        (f"scene:{VAL},scene:000000", "000000.json: no such file"),
     ):
         with pytest.raises(InputError, match=message):
             ingest(world, tmp_path / "bad", OnceSettings(train=split))
@@ -334,7 +335,7 @@ def test_a_wrong_json_is_named(copy: Path, tmp_path: Path, change: Any, message:
 def test_a_json_cut_short_is_named(copy: Path, tmp_path: Path) -> None:
     path = copy / "data" / VAL / f"{VAL}.json"
     path.write_text(path.read_text()[:1000])
-    with pytest.raises(InputError, match=rf"{VAL}\.json: not a JSON of a ONCE sequence"):
+    with pytest.raises(InputError, match=rf"{VAL}\.json: not JSON \(Expecting"):
         ingest(copy, tmp_path / "out")
 
 
@@ -378,6 +379,48 @@ def test_seven_numbers_mean_centre_size_and_turn(copy: Path, tmp_path: Path) -> 
     header = read_header(tmp_path / f"{shard_names('val', 1)[0]}.parquet")
     assert header["counts"]["boxes_impossible"] == 1
     assert header["counts"]["samples_annotated"] == 1
+
+
+def test_no_annotations_may_be_written_as_null(copy: Path, tmp_path: Path) -> None:
+    before = len(ingest(copy, tmp_path / "before")["val"])
+
+    def change(content: dict[str, Any]) -> None:
+        content["frames"][0]["annos"] = None
+        content["frames"][1]["annos"]["names"] = None
+        content["frames"][1]["annos"]["boxes_3d"] = None
+
+    edit(copy, VAL, change)
+    frames = ingest(copy, tmp_path / "after")["val"]
+    assert 0 < len(frames) < before  # the first frame has no boxes and is not asked about
+    assert not {row["sample"] for row in annotate(copy, tmp_path / "boxes")} & {frames[0]["sample"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: c["frames"][0].update(annos=3), "frames.0.annos"),
+        (lambda c: c["frames"][0].update(annos={"names": ["Car"], "boxes_3d": [[{}] * 7]}), "`boxes_3d` is not"),
+        (lambda c: c["frames"][0].update(annos={"names": "Ca", "boxes_3d": [[1] * 7] * 2}), "`boxes_3d` is not"),
+        (lambda c: c["frames"][0].update(annos={"names": [3], "boxes_3d": [[1] * 7]}), "`boxes_3d` is not"),
+        (lambda c: c["frames"][0].update(frame_id=[1]), "frames.0.frame_id"),
+        (lambda c: c["frames"][0].update(frame_id="../../x"), "frames.0.frame_id"),
+        (lambda c: c["frames"].insert(0, 7), "frames.0"),
+        (lambda c: c.update(frames={}), "frames: Input should be a valid list"),
+        (lambda c: c.update(calib=[]), "calib: Input should be a valid dict"),
+        (lambda c: c["calib"].update(cam01=5), "wrong calibration"),
+        (lambda c: c["calib"]["cam01"].update(cam_to_velo=[[1e308] * 4] * 4), "not a rigid transform"),
+        (lambda c: c["calib"]["cam01"].update(distortion=[float("nan")] * 8), "wrong calibration"),
+    ],
+)
+def test_what_is_wrong_in_a_json_is_named(copy: Path, tmp_path: Path, change: Any, said: str) -> None:
+    edit(copy, VAL, change)
+    with pytest.raises(InputError, match=rf"{VAL}\.json: .*{said}"):
+        read_all(copy, tmp_path)
+
+
+def read_all(root: Path, out: Path) -> None:
+    ingest(root, out / "f")
+    annotate(root, out / "a")
 
 
 def test_names_and_boxes_have_to_be_as_many(copy: Path, tmp_path: Path) -> None:

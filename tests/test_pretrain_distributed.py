@@ -19,7 +19,6 @@ from safetensors.torch import load_file
 from shape_triplets import DIM, SHAPES, write_shard
 from two_processes import batch_norm_case, first_gradients
 
-from clip2.errors import InputError
 from clip2.pretrain.data import TrainingSet
 from clip2.pretrain.distributed import ALONE, Processes, join
 from clip2.pretrain.modelfiles import read_model
@@ -27,6 +26,7 @@ from clip2.pretrain.pack import Shard, build_pack
 from clip2.pretrain.settings import PretrainSettings
 from clip2.pretrain.stage import run
 from clip2.pretrain.train import train
+from clip2.runtime.errors import InputError
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 TINY = PretrainSettings(

@@ -2,7 +2,10 @@
 
 import json
 import math
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,9 +17,9 @@ from shape_triplets import DIM, SHAPES, TEMPLATES, surface, write_shard
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 import clip2
-from clip2.errors import InputError
+from clip2.evaluate.rivals.tune_data import load_tune_data
 from clip2.pretrain import train as train_module
-from clip2.pretrain.checkpoint import save_checkpoint
+from clip2.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from clip2.pretrain.data import TrainingSet
 from clip2.pretrain.encoder import PointEncoder
 from clip2.pretrain.holdout import scenes_held_out
@@ -25,9 +28,16 @@ from clip2.pretrain.model import Clip2Model, encode_crops
 from clip2.pretrain.pack import build_pack
 from clip2.pretrain.presets import encoder_config
 from clip2.pretrain.settings import PretrainSettings
-from clip2.pretrain.stage import Shard, run
+from clip2.pretrain.stage import Shard, _digest, _provenance, run
 from clip2.pretrain.train_log import TrainLog
+from clip2.runtime.errors import InputError
+from clip2.store.atomic import read_json, unsealed
+from clip2.store.hdf5 import write_header
+from clip2.store.provenance import file_digest
 from clip2.store.ragged import RaggedReader
+from clip2.store.schemas import TRACK_MEMBERS, TRACKS, TRIPLETS
+from clip2.store.tables import read_header, read_table, write_table
+from clip2.teach.embeddings import read_embeddings
 from clip2.teach.teacher import load_teacher
 
 SPEC = {"pretrained": None, "dim": DIM}
@@ -152,6 +162,54 @@ def test_what_happens_where_the_teacher_disagrees(shards: list[Shard], tmp_path:
         assert data.label[:10].tolist() == (right[:10] if agreement == "relabel" else (right[:10] + 1) % 3).tolist()
 
 
+@pytest.fixture
+def tracked(shards: list[Shard], tmp_path: Path) -> Shard:
+    """The first shard, in tracks of two triplets each, all called the last of the shard's names."""
+    folder = tmp_path / "tracked"
+    folder.mkdir()
+    rows = read_table(shards[0].triplets, ["scene", "label", "score", "n_points"]).to_pylist()
+    rows = [dict.fromkeys(TRIPLETS.names) | row | {"triplet_id": f"t{i}"} for i, row in enumerate(rows)]
+    n = len(rows)
+    write_table(folder / "t.parquet", rows, TRIPLETS, read_header(shards[0].triplets))
+    label = read_embeddings(shards[0].embeddings).labels[-1]
+    row = dict.fromkeys(TRACKS.names)
+    tracks = [{**row, "track_id": f"t{i}", "label": label, "score": 0.5} for i in range(0, n, 2)]
+    write_table(folder / "k.parquet", tracks, TRACKS, {})
+    members = [{"track_id": f"t{i - i % 2}", "triplet_id": f"t{i}"} for i in range(n)]
+    write_table(folder / "k.members.parquet", members[::-1], TRACK_MEMBERS, {})
+    return Shard(folder / "t.parquet", shards[0].points, shards[0].embeddings, folder / "k.parquet")
+
+
+def test_triplets_of_a_track_share_its_name_and_are_one_thing(
+    shards: list[Shard], tracked: Shard, tmp_path: Path
+) -> None:
+    data = open_pack([tracked, tracked], tmp_path / "pack", names_from="tracks")
+    assert len(data) == 300
+    assert data.thing.tolist() == [i // 2 for i in range(300)]  # things of two shards are never the same
+    assert set(data.label.tolist()) == {data.header["labels"].index(read_embeddings(tracked.embeddings).labels[-1])}
+    alone = open_pack([tracked], tmp_path / "alone")
+    assert alone.thing.tolist() == list(range(150))
+    with pytest.raises(InputError, match="no tracks are given"):
+        open_pack(shards, tmp_path / "none", names_from="tracks")
+    write_table(tracked.triplets.with_name("k.members.parquet"), [], TRACK_MEMBERS, {})
+    with pytest.raises(InputError, match="'t0' is not in the files that it belongs to"):
+        open_pack([tracked], tmp_path / "other", names_from="tracks")
+
+
+def test_other_tracks_are_another_model(tracked: Shard) -> None:
+    """What went into a model is in its provenance, which decides whether a half-trained one may be gone on with."""
+
+    def digest(**settings: Any) -> str:
+        return _digest(_provenance([tracked], QUICK.model_copy(update=settings)))
+
+    assert tracked.tracks is not None
+    before = {name: digest(names_from=name) for name in ("views", "tracks")}
+    tracks = read_table(tracked.tracks, ["track_id", "label", "score"]).to_pylist()
+    write_table(tracked.tracks, [dict.fromkeys(TRACKS.names) | row | {"score": 0.7} for row in tracks], TRACKS, {})
+    assert digest(names_from="views") == before["views"]
+    assert digest(names_from="tracks") != before["tracks"]
+
+
 def test_balance(shards: list[Shard], tmp_path: Path) -> None:
     data = open_pack(shards, tmp_path)
     assert sorted(data.order(0, 0.0, 1).tolist()) == list(range(240))
@@ -178,8 +236,8 @@ def test_bad_shards_are_named(shards: list[Shard], tmp_path: Path) -> None:
         build_pack([bad("x", embeddings=tmp_path / "broken.h5")], tmp_path / "p", QUICK)
     (tmp_path / "other.h5").write_bytes(shards[1].embeddings.read_bytes())
     with h5py.File(tmp_path / "other.h5", "r+") as file:
-        header = json.loads(file.attrs["clip2"])
-        file.attrs["clip2"] = json.dumps({**header, "teacher": {**header["teacher"], "model": "another"}})
+        header = unsealed(json.loads(file.attrs["clip2"]))
+        write_header(file, {**header, "teacher": {**header["teacher"], "model": "another"}})
     other = Shard(shards[1].triplets, shards[1].points, tmp_path / "other.h5")
     with pytest.raises(InputError, match="made with teacher"):
         build_pack([shards[0], other], tmp_path / "p", QUICK)
@@ -266,7 +324,7 @@ def test_a_step_reads_nothing_back(shards: list[Shard], tmp_path: Path) -> None:
     data = open_pack(shards, tmp_path)
     items = torch.arange(32)
     with FakeTensorMode() as without_values:
-        for name in ("offsets", "label", "trusted", "text", "points", "image"):
+        for name in ("offsets", "label", "trusted", "thing", "text", "points", "image"):
             setattr(data, name, without_values.from_tensor(getattr(data, name)))
         items = without_values.from_tensor(items)
         encoder, average = (PointEncoder(encoder_config(QUICK, DIM)) for _ in range(2))
@@ -321,14 +379,6 @@ def test_encode_points_takes_one_crop_or_many(model: Clip2Model) -> None:
     assert model.encode_points([]).shape == (0, DIM)
 
 
-@pytest.mark.parametrize(
-    "points", [np.zeros((0, 3)), np.full((4, 3), np.nan), np.zeros((5, 2)), [np.zeros((3, 3)), np.zeros((0, 4))]]
-)
-def test_unusable_points_are_a_value_error(model: Clip2Model, points: object) -> None:
-    with pytest.raises(ValueError, match="crop"):
-        model.encode_points(points)  # type: ignore[arg-type]
-
-
 def test_text_and_probabilities_are_the_formula(model: Clip2Model) -> None:
     teacher = load_teacher(model.config["teacher"]["model"], device="cpu")
     names = ["a plastic bag", "tire", "car"]
@@ -359,8 +409,149 @@ def test_a_folder_that_is_no_model_is_named(trained: Path, tmp_path: Path) -> No
         clip2.load(tmp_path)
     for name in ("model.safetensors", "config.json"):
         (tmp_path / name).write_bytes((trained / name).read_bytes())
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    for place in np.linspace(0, len(weights) - 1, 12).astype(int):
+        (tmp_path / "model.safetensors").write_bytes(
+            weights[:place] + bytes([weights[place] ^ 16]) + weights[place + 1 :]
+        )
+        with pytest.raises(InputError, match="not the weights"):
+            clip2.load(tmp_path)
+    config = read_json(tmp_path / "config.json")
+    del config["weights_sha256"]  # as earlier versions wrote it
+    (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").write_bytes(b"\x00" * 40)
     with pytest.raises(InputError, match="not a readable model"):
         clip2.load(tmp_path)
     with pytest.raises(InputError, match="device"):
         clip2.load(trained, device="abacus")
+
+
+# ---- what is damaged, and what is empty
+
+
+def encoder(config: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = config["encoder"]
+    return found
+
+
+WRONG_CONFIGS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no points": lambda c: encoder(c).update(n_points=0),
+    "a text for a number": lambda c: encoder(c).update(n_points="32"),
+    "half a point": lambda c: encoder(c).update(n_points=0.5),
+    "more points than there are": lambda c: encoder(c).update(n_points=10**30),
+    "truth for a number": lambda c: encoder(c).update(n_points=True),
+    "a negative group": lambda c: encoder(c)["levels"][0].update(centroids=-1),
+    "no group": lambda c: encoder(c)["levels"][0].update(centroids=0),
+    "half a neighbour": lambda c: encoder(c)["levels"][0].update(neighbours=1.5),
+    "no neighbour": lambda c: encoder(c)["levels"][1].update(neighbours=0),
+    "more neighbours than points": lambda c: encoder(c)["levels"][0].update(neighbours=64),
+    "more groups than points": lambda c: encoder(c)["levels"][1].update(centroids=64),
+    "gigabytes of groups": lambda c: encoder(c)["levels"][0].update(centroids=10**9),
+    "an infinite radius": lambda c: encoder(c)["levels"][0].update(radius=1e308),
+    "no radius": lambda c: encoder(c)["levels"][0].update(radius=float("nan")),
+    "a radius of lists": lambda c: encoder(c)["levels"][0].update(radius=[0.2]),
+    "gigabytes of widths": lambda c: encoder(c).update(global_widths=[10**6, 10**6]),
+    "one width": lambda c: encoder(c).update(global_widths=[128]),
+    "no levels": lambda c: encoder(c).update(levels=[]),
+    "a level that is a number": lambda c: encoder(c).update(levels=[3]),
+    "a key too many": lambda c: encoder(c).update(depth=3),
+    "other centroids": lambda c: encoder(c).update(centroids="random"),
+    "no encoder": lambda c: c.pop("encoder"),
+    "no templates": lambda c: c.update(templates=[]),
+    "a template without a gap": lambda c: c.update(templates=["a photo"]),
+    "no scale": lambda c: c.update(logit_scale=0),
+    "a scale of text": lambda c: c.update(logit_scale="x"),
+    "no teacher": lambda c: c.update(teacher=None),
+    "another format": lambda c: c.update(format=[]),
+    "other widths than the weights": lambda c: encoder(c).update(head_width=8),
+}
+
+
+@pytest.mark.parametrize("change", WRONG_CONFIGS.values(), ids=WRONG_CONFIGS)
+def test_a_damaged_configuration_is_one_line(trained: Path, tmp_path: Path, change: Callable[[Any], Any]) -> None:
+    folder = shutil.copytree(trained, tmp_path / "model")
+    config = read_json(folder / "config.json")
+    change(config)
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"(not a readable model|format \[\])") as error:
+        clip2.load(folder, device="cpu")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 99_999])
+def test_a_configuration_that_is_none_is_one_line(trained: Path, tmp_path: Path, text: str) -> None:
+    folder = shutil.copytree(trained, tmp_path / "model")
+    (folder / "config.json").write_text(text)
+    with pytest.raises(InputError, match=r"config\.json: not a readable model"):
+        clip2.load(folder, device="cpu")
+
+
+def test_weights_that_are_not_finite_are_refused(trained: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(trained, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    next(value for value in weights.values() if value.is_floating_point()).view(-1)[0] = float("nan")
+    save_file(weights, folder / "model.safetensors")
+    config = read_json(folder / "config.json")
+    (folder / "config.json").write_text(
+        json.dumps(config | {"weights_sha256": file_digest(folder / "model.safetensors")})
+    )
+    with pytest.raises(InputError, match=r"model\.safetensors: has weights that are not finite"):
+        clip2.load(folder, device="cpu")
+
+
+def damaged_checkpoints(folder: Path) -> Iterator[bytes]:
+    save_checkpoint(folder / "whole.pt", "mine", {"step": 3, "values": torch.zeros(4)})
+    whole = (folder / "whole.pt").read_bytes()
+    yield from (b"", b"q", b"cq", b"PK\x03\x04", whole[:700], b"{}" * 99)
+    rng = np.random.default_rng(0)
+    for trial in range(60):
+        data = bytearray(whole)
+        for at in rng.integers(0, len(data) if trial % 2 else 300, 1 + trial % 5):
+            data[at] = rng.integers(0, 256)
+        yield bytes(data)
+    for content in ([], {}, {"digest": "mine"}, {"state": {}}, "mine", {"digest": "mine", "state": 5}):
+        torch.save(content, folder / "whole.pt")
+        yield (folder / "whole.pt").read_bytes()
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    passed_over = 0
+    for data in damaged_checkpoints(tmp_path):
+        (tmp_path / "c.pt").write_bytes(data)
+        state = load_checkpoint(tmp_path / "c.pt", "mine", torch.device("cpu"))
+        assert state is None or isinstance(state, dict)
+        passed_over += state is None
+    assert passed_over > 12
+    assert "training starts from the beginning" in caplog.text
+
+
+def test_training_starts_anew_on_an_empty_checkpoint(shards: list[Shard], tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / train_module.CHECKPOINT_NAME).write_bytes(b"")
+    run(shards, tmp_path / "model", QUICK.model_copy(update={"epochs": 1}), "cpu", 1, tmp_path / "checkpoints")
+    assert clip2.load(tmp_path / "model", device="cpu").dim == DIM
+
+
+COUNTS = {
+    "nothing detected": ({"frames": 9, "boxes": 0, "triplets": 0}, "found no box in 18 pictures; .* score_threshold"),
+    "nothing lifted": (
+        {"frames": 9, "boxes": 5, "lost_no_points": 1, "lost_few_points": 4, "triplets": 0},
+        r"of 10 boxes found, none was lifted \(8 few points, 2 no points\); .* lower min_points",
+    ),
+    "all too far": ({"frames": 9, "boxes": 5, "lost_too_far": 5, "triplets": 0}, "raise max_range of the lifter"),
+}
+
+
+@pytest.mark.parametrize(("counts", "said"), COUNTS.values(), ids=COUNTS)
+def test_without_one_triplet_it_is_said_where_the_boxes_were_lost(
+    tmp_path: Path, counts: dict[str, int], said: str
+) -> None:
+    empty = [write_shard(tmp_path, str(i), [], [], {"model": "x", **SPEC}) for i in range(2)]
+    for shard in empty:
+        header = {"source_kind": "built-in world", "axes": {"up": "z"}, "counts": counts}
+        write_table(shard.triplets, [], TRIPLETS, header)
+    with pytest.raises(InputError, match=said):
+        run(empty, tmp_path / "model", QUICK, "cpu")
+    points = [(shard.triplets, shard.points) for shard in empty]
+    with pytest.raises(InputError, match=said):
+        load_tune_data(points, [e.embeddings for e in empty], None, 9, 1, "off", 1, lambda scene: True)  # type: ignore[arg-type]

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from clip2.errors import InputError
 from clip2.evaluate.fewshot.result import FewshotResult
 from clip2.evaluate.localization.result import LocalizationResult
 from clip2.evaluate.metrics import chance_metrics, recognition_metrics
@@ -18,10 +17,13 @@ from clip2.evaluate.result import write_result
 from clip2.evaluate.retrieval.result import RetrievalResult
 from clip2.report import benchmark
 from clip2.report.memory import print_usage, read_usage
+from clip2.report.named import write_page
 from clip2.report.sheet import choose
 from clip2.report.show import show_result
 from clip2.report.stage import run_triplets, run_zeroshot
 from clip2.report.table import print_result
+from clip2.runtime.errors import InputError
+from clip2.store.atomic import read_json, write_sealed
 from clip2.store.ragged import ragged_writer
 from clip2.store.schemas import TRIPLETS
 from clip2.store.tables import write_table
@@ -77,8 +79,19 @@ def test_the_table_says_what_matters(result: Path, width: int) -> None:
     assert "…" not in text  # nothing was cut off
 
 
+def test_a_result_is_a_page_for_reports_too(result: Path, tmp_path: Path) -> None:
+    content = read_json(result) | {"skipped": {"<b>few</b>": 3}}
+    write_sealed(result, content)
+    write_page(result, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "BUILT-IN WORLD: not nuScenes figures" in page
+    assert f"{100 * content['methods']['clip2']['class_mean_top1']:.1f}" in page
+    assert "&lt;b&gt;few" in page
+    assert "<b>few" not in page
+
+
 def test_real_results_carry_no_warning(result: Path) -> None:
-    result.write_text(result.read_text().replace("built-in world", "real"))
+    write_sealed(result, read_json(result) | {"source_kind": "real"})
     text = printed(result, 80)
     assert "BUILT-IN" not in text
     assert "nuScenes, val" in text
@@ -184,7 +197,7 @@ def test_benchmark_table_of_a_file_that_is_no_result(result: Path, tmp_path: Pat
     other = result.rename(tmp_path / "something.json")
     with pytest.raises(InputError, match=r"something\.json: a result is named BENCHMARK_TASK\.json"):
         benchmark.run([other], tmp_path / "benchmark.json")
-    with pytest.raises(InputError, match="a result is named"):
+    with pytest.raises(InputError, match=r"results are named audit\.json"):
         show_result(other)
     with pytest.raises(InputError, match="no such file"):
         show_result(tmp_path / "sunrgbd_fewshot.json")

@@ -9,14 +9,15 @@ import pytest
 from sklearn.metrics import average_precision_score
 from tiny_networks import write_networks, write_objects
 
-from clip2.errors import InputError
-from clip2.evaluate.pictures import picture_features
-from clip2.evaluate.queries import batches
 from clip2.evaluate.retrieval.metrics import average_precision, chance_average_precision, recall_at
+from clip2.evaluate.retrieval.names import choose_queries
 from clip2.evaluate.retrieval.result import read_retrieval
 from clip2.evaluate.retrieval.settings import RetrievalSettings
-from clip2.evaluate.retrieval.stage import choose_queries, run
+from clip2.evaluate.retrieval.stage import run
 from clip2.pretrain.model import load
+from clip2.runtime.errors import InputError
+from clip2.store.crops import batches
+from clip2.teach.pictures import picture_features
 from clip2.teach.teacher import load_teacher
 
 
@@ -44,10 +45,9 @@ def test_chance_is_the_mean_over_all_orders(n: int, found: int) -> None:
 def test_which_names_are_searched_for() -> None:
     names = [("sedan", "car"), ("tire", "debris"), ("tire", "debris"), ("animal",), ("plastic bag", "debris")]
     known = [True, False, False, False, False]
-    assert choose_queries(names, known, RetrievalSettings()) == ["animal", "plastic bag", "tire"]
-    assert choose_queries(names, known, RetrievalSettings(min_objects=2)) == ["tire"]
-    asked = RetrievalSettings(queries=("Debris", "car", "unicorn"))
-    assert choose_queries(names, known, asked) == ["car", "debris"]
+    assert choose_queries(names, known, (), 1) == ["animal", "plastic bag", "tire"]
+    assert choose_queries(names, known, (), 2) == ["tire"]
+    assert choose_queries(names, known, ("Debris", "car", "unicorn"), 1) == ["car", "debris"]
 
 
 @pytest.fixture(scope="module")

@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from clip2.errors import InputError
 from clip2.geometry import invert, oriented_box_corners, points_in_oriented_box, transform_points
-from clip2.scans.world.rgbd import NOTHING, RgbdFrame, RoomScan
-from clip2.scans.world.rooms.camera import intrinsics, take_poses, take_rgbd
-from clip2.scans.world.rooms.catalog import PLACES, ROOM_CATALOGUE, ROOM_CLASSES, ROOMS, make_furniture
-from clip2.scans.world.rooms.depth import measure
-from clip2.scans.world.rooms.furniture_parts import Finish
-from clip2.scans.world.rooms.room import Room, make_room
-from clip2.scans.world.rooms.settings import MAX_SCENES, RoomsSettings
-from clip2.scans.world.rooms.surface import CELL, NOISE, scan_room, take_frames
-from clip2.scans.world.seeds import VAL_OFFSET
-from clip2.scans.world.streets.inventory import CATALOGUE
+from clip2.runtime.errors import InputError
+from clip2_world.rgbd import NOTHING, RgbdFrame, RoomScan
+from clip2_world.rooms.camera import intrinsics, take_poses, take_rgbd
+from clip2_world.rooms.catalog import PLACES, ROOM_CATALOGUE, ROOM_CLASSES, ROOMS, make_furniture
+from clip2_world.rooms.depth import measure
+from clip2_world.rooms.furniture_parts import Finish
+from clip2_world.rooms.room import Room, make_room
+from clip2_world.rooms.settings import MAX_SCENES, RoomsSettings
+from clip2_world.rooms.surface import CELL, NOISE, scan_room, take_frames
+from clip2_world.seeds import VAL_OFFSET
+from clip2_world.streets.inventory import CATALOGUE
 
 SEEDS = range(60)
 HEIGHTS = {  # metres, of what stands on the floor: from and to
@@ -260,7 +260,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", ["sunrgbd", "scannet"])
 def test_the_stage_resumes_to_the_same_bytes(kind: str, tmp_path: Path) -> None:
-    stage = pytest.importorskip("clip2.scans.world.rooms.stage")
+    stage = pytest.importorskip("clip2_world.rooms.stage")
     settings = RoomsSettings(train_scenes=2, val_scenes=1, frames_per_scene=2, image_width=96)
     stage.run(tmp_path / "whole", kind, settings)
     whole = digest(tmp_path / "whole")
@@ -276,7 +276,7 @@ def test_the_stage_resumes_to_the_same_bytes(kind: str, tmp_path: Path) -> None:
 
 
 def test_the_stage_refuses_other_folders_and_forms(tmp_path: Path) -> None:
-    stage = pytest.importorskip("clip2.scans.world.rooms.stage")
+    stage = pytest.importorskip("clip2_world.rooms.stage")
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(InputError, match="not a built-in world"):
         stage.run(tmp_path, "scannet", RoomsSettings(train_scenes=1, val_scenes=0))
@@ -285,7 +285,7 @@ def test_the_stage_refuses_other_folders_and_forms(tmp_path: Path) -> None:
 
 
 def test_train_and_val_have_seeds_apart() -> None:
-    stage = pytest.importorskip("clip2.scans.world.rooms.stage")
+    stage = pytest.importorskip("clip2_world.rooms.stage")
     recipes = stage.room_recipes(RoomsSettings(train_scenes=3, val_scenes=2, first_seed=1_000_000))
     assert [recipe.seed for recipe in recipes] == [1_000_000, 1_000_001, 1_000_002, 1_500_000, 1_500_001]
     assert [recipe.is_val for recipe in recipes] == [False] * 3 + [True] * 2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.scans.sanity import FrameCheck, complaints, frame_facts
 
 Frame = dict[str, Any]

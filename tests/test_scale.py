@@ -20,22 +20,23 @@ from conftest import REPOSITORY, copy_checkout
 from nuscenes.nuscenes import NuScenes
 from test_workflow import planned
 
-from clip2.errors import InputError
 from clip2.evaluate.localization.nuscenes_detection import _parts
 from clip2.pretrain.pack import Shard, build_pack
 from clip2.pretrain.settings import PretrainSettings
+from clip2.runtime.errors import InputError
 from clip2.scans.nuscenes import annotations as nuscenes_annotations
 from clip2.scans.nuscenes import devkit
 from clip2.scans.nuscenes import frames as nuscenes_frames
+from clip2.scans.nuscenes.official_splits import official_splits
 from clip2.scans.nuscenes.rows import records, rows
 from clip2.scans.nuscenes.settings import NuscenesSettings
 from clip2.scans.shards import shard_names
-from clip2.scans.world.streets import nuscenes_stage as world
-from clip2.scans.world.streets.nuscenes_settings import WorldSettings
-from clip2.sources import NUSCENES_TABLES
 from clip2.store.ragged import ragged_writer
 from clip2.store.schemas import TRIPLETS
 from clip2.store.tables import iterate_rows, write_table
+from clip2.workflow.sources import NUSCENES_TABLES
+from clip2_world.streets import nuscenes_stage as world
+from clip2_world.streets.nuscenes_settings import WorldSettings
 
 SCENES, SAMPLES, RECORDINGS, BOXES = (2, 1), 10, 10 * 77 + 3, 95
 SETTINGS = NuscenesSettings(train_shards=2, val_shards=1, n_sweeps=12)
@@ -258,6 +259,10 @@ def test_the_plan_of_850_scenes_is_some_dozens_of_jobs(tmp_path: Path) -> None:
     tables.mkdir(parents=True)
     for name in NUSCENES_TABLES:
         (tables / f"{name}.json").write_text("[]")
+    splits = official_splits()
+    scenes = [{"name": name, "nbr_samples": 40} for split in ("train", "val") for name in splits[split]]
+    (tables / "scene.json").write_text(json.dumps(scenes))
+    (tables / "sample_annotation.json").write_text(json.dumps([{"token": "of a box"}]))
     jobs = planned(
         checkout, "results/nuscenes_zeroshot.json", "--configfile", "config/nuscenes.yaml",
         "--config", f"dataroot={tables.parent}",
@@ -266,7 +271,7 @@ def test_the_plan_of_850_scenes_is_some_dozens_of_jobs(tmp_path: Path) -> None:
                                             "pretrain", "objects", "zeroshot")}  # fmt: skip
     assert stages == {
         **dict.fromkeys(("ingest_nuscenes", "annotations_nuscenes", "pretrain", "zeroshot"), 1),
-        **dict.fromkeys(("detect", "lift", "embed"), 16),
+        **dict.fromkeys(("detect", "lift", "embed"), 17),
         "objects": 4,
     }
     assert math.fsum(jobs.values()) < 100

@@ -20,25 +20,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clip2.closure import source_closure
-from clip2.errors import InputError
 from clip2.evaluate.classes import SCANNET_CLASSES
 from clip2.evaluate.scannet import objects as scannet_objects
 from clip2.evaluate.scannet.settings import ScannetObjectsSettings
 from clip2.geometry import rigid, transform_points, yaw_rotation
+from clip2.runtime.errors import InputError
 from clip2.scans.clouds import load_points
 from clip2.scans.files import read_bytes
 from clip2.scans.images import read_image
 from clip2.scans.scannet import annotations, frames, sens
-from clip2.scans.scannet.mesh import CLASS_OF_NYU40, read_classes, read_marked_scene
+from clip2.scans.scannet.mesh import AGGREGATION, CLASS_OF_NYU40, SEGMENTS, read_classes, read_marked_scene
 from clip2.scans.scannet.ply import read_ply_vertices
 from clip2.scans.scannet.settings import ScannetSettings
 from clip2.scans.scannet.survey import survey
 from clip2.scans.shards import shard_names
-from clip2.scans.world.rgbd import NOTHING, RgbdFrame, RoomObject, RoomScan
-from clip2.scans.world.rooms.scannet_writer import LOST_AT, LOST_EVERY, write_scene, write_tables
 from clip2.store.ragged import RaggedReader
 from clip2.store.tables import iterate_rows, read_header
+from clip2.workflow.source_files import source_files
+from clip2_world.rgbd import NOTHING, RgbdFrame, RoomObject, RoomScan
+from clip2_world.rooms.scannet_writer import LOST_AT, LOST_EVERY, write_scene, write_tables
 
 EYE = tuple(np.eye(4).ravel())
 ONE = ScannetSettings(train="all", val="all", train_shards=1, val_shards=1, frame_skip=1)
@@ -222,7 +222,7 @@ def test_splits(tmp_path: Path) -> None:
         frames.run(tmp_path, tmp_path / "out", "mine", ONE.model_copy(update={"train": "train"}))
     with pytest.raises(InputError, match="unknown"):
         frames.run(tmp_path, tmp_path / "out", "mine", ONE.model_copy(update={"train": "training"}))
-    with pytest.raises(InputError, match="no scene that is there"):
+    with pytest.raises(InputError, match=r"split .scene:t.: .* is not there"):
         frames.run(tmp_path, tmp_path / "out", "mine", ONE.model_copy(update={"train": "scene:t"}))
     (tmp_path / "meta").mkdir()
     (tmp_path / "meta" / "scannetv2_val.txt").write_text("s\nt\n")
@@ -234,7 +234,7 @@ def test_splits(tmp_path: Path) -> None:
 
 def test_mining_reads_no_marks(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
-    mined = {Path(file).name for file in source_closure("clip2.scans.scannet.frames")}
+    mined = {Path(file).name for file in source_files("clip2.scans.scannet.frames")}
     assert {"sens.py", "files.py"} <= mined
     assert not mined & {"mesh.py", "ply.py", "annotations.py"}
 
@@ -246,25 +246,42 @@ def ply_bytes(vertices: np.ndarray, format: str = "binary_little_endian 1.0", ne
     lines = ["ply", f"format {format}", "comment by hand", f"element vertex {len(vertices)}"]
     lines += ["property uchar red", "property float x", "property float y", "property double z"]
     lines += ["element face 1", "property list uchar int vertex_indices", "end_header", ""]
-    body = b"".join(struct.pack("<Bffd", 7, *vertex) for vertex in vertices)
-    return newline.join(lines).encode() + body + struct.pack("<Biii", 3, 0, 1, 2)
+    head = newline.join(lines).encode()
+    if format.startswith("ascii"):
+        rows = [f"7 {x:.9g} {y:.9g} {z:.17g}" for x, y, z in vertices.tolist()]
+        return head + newline.join([*rows, "3 0 1 2", ""]).encode()
+    order = ">" if "big" in format else "<"
+    body = b"".join(struct.pack(f"{order}Bffd", 7, *vertex) for vertex in vertices)
+    return head + body + struct.pack(f"{order}Biii", 3, 0, 1, 2)
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_ply_vertices(tmp_path: Path, newline: str) -> None:
+@pytest.mark.parametrize("format", ["binary_little_endian 1.0", "binary_big_endian 1.0", "ascii 1.0"])
+def test_ply_vertices(tmp_path: Path, newline: str, format: str) -> None:
     vertices = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     path = tmp_path / "a.ply"
-    path.write_bytes(ply_bytes(vertices, newline=newline))
+    path.write_bytes(ply_bytes(vertices, format, newline=newline))
     np.testing.assert_array_equal(read_ply_vertices(path), vertices)
+
+
+PLY = ply_bytes(np.zeros((3, 3)))
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (ply_bytes(np.zeros((3, 3)), "ascii 1.0"), "format ascii 1.0, only binary_little_endian"),
-        (ply_bytes(np.zeros((3, 3)), "binary_big_endian 1.0"), "big_endian"),
-        (ply_bytes(np.zeros((3, 3)))[:-40], "cut short: 1 of 3 vertices"),
+        (PLY.replace(b"binary_little_endian 1.0", b"ascii 1.0"), "could not convert|rows of"),
+        (PLY.replace(b"binary_little_endian", b"binary_middle_endian"), "of format binary_middle_endian"),
+        (PLY[:-40], "cut short: 1 of 3 vertices"),
+        (PLY.replace(b"vertex 3", b"vertex 99999999999999999999"), "first element is not a number of vertices"),
+        (PLY.replace(b"vertex 3", b"vertex 999999999"), "cut short"),
+        (PLY.replace(b"vertex 3", b"vertex face"), "first element is not a number of vertices"),
+        (PLY.replace(b"element vertex 3", b"element vertex"), "first element is not a number of vertices"),
+        (PLY.replace(b"property float y", b"property float"), "a property that is not one number"),
+        (PLY.replace(b"property float y", b"property float x"), "no x, y, z"),
+        (PLY.replace(b"property float y", b"property list uchar float y"), "a property that is not one number"),
         (b"solid", "not a PLY"),
+        (b"", "not a PLY"),
     ],
 )
 def test_ply_files_that_cannot_be_read_are_named(tmp_path: Path, data: bytes, words: str) -> None:
@@ -299,6 +316,71 @@ def test_marked_objects(tmp_path: Path) -> None:
         (3, None, [1, 4]),
     ]
     assert marked.n_repeated == 1
+
+
+HEAD = "id\traw_category\tcategory\tcount\tnyu40id\n"
+TABLES = {
+    "saved by pandas": HEAD + "1\tchair\tchair\t9\t5.0\n4\tbed\tbed\t1\t4.0\n203\tthing\tthing\t1\t\n",
+    "a quotation mark that is not closed": HEAD + '1\tchair\tchair\t9\t5\n3\t"bar\tbar\t1\t38\n4\tbed\tbed\t1\t4\n',
+    "quoted": HEAD + '1\t"chair"\tchair\t9\t5\n3\t"""bar"\tbar\t1\t38\n4\t"bed"\tbed\t1\t"4"\n'.replace('"4"', "4"),
+}
+
+
+@pytest.mark.parametrize("text", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_table_of_labels_is_read_however_it_was_saved(tmp_path: Path, text: str, encoding: str) -> None:
+    (tmp_path / "scannetv2-labels.combined.tsv").write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    classes = read_classes(tmp_path)
+    assert (classes["chair"], classes["bed"], len(classes)) == ("chair", "bed", 3)
+    assert [label for label, name in classes.items() if name is None] in (["thing"], ['"bar'])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("id\tname\n1\tchair\n", "no column nyu40id, raw_category"),
+        (HEAD + "1\tchair\tchair\t9\tchair\n", "no nyu40id in it is one of the 17 classes"),
+        (HEAD.replace("\t", ",") + "1,chair,chair,9,5\n", "no column"),
+        ("<html>moved</html>", "no column"),
+    ],
+)
+def test_a_table_of_labels_without_a_class_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "scannetv2-labels.combined.tsv").write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_classes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("segments", "groups", "words"),
+    [
+        ('{"segIndices": NaN}', None, "not one whole number a vertex"),
+        ('{"segIndices": {}}', None, "not one whole number a vertex"),
+        ('{"segIndices": 15}', None, "not one whole number a vertex"),
+        ('{"segIndices": [[1], [1, 2]]}', None, "not one whole number a vertex"),
+        ('{"segIndices": ["a"]}', None, "not one whole number a vertex"),
+        ('{"segIndices": [1e300]}', None, "no segments"),
+        ('{"segIndices": [99999999999999999999]}', None, "not one whole number a vertex"),
+        ("[1, 2]", None, "not an object with 'segIndices'"),
+        (None, '{"segGroups": [{"objectId": 1e999, "label": "x", "segments": []}]}', "segGroups.0.objectId"),
+        (None, '{"segGroups": [{"objectId": 1, "label": null, "segments": []}]}', "segGroups.0.label"),
+        (None, '{"segGroups": [{"objectId": 1, "label": "x", "segments": [1e400]}]}', "segGroups.0.segments.0"),
+        (None, '{"segGroups": [{"objectId": 1, "label": "x", "segments": {}}]}', "segGroups.0.segments"),
+        (None, '{"segGroups": 5}', "segGroups.: Input should be a valid list"),
+    ],
+)
+def test_marks_that_are_none_are_named(tmp_path: Path, segments: str | None, groups: str | None, words: str) -> None:
+    write_marks(tmp_path, [1] * 6, [(0, "armchair", [1])])
+    for ending, text in ((SEGMENTS, segments), (AGGREGATION, groups)):
+        if text is not None:
+            (tmp_path / "scans" / "s" / f"s{ending}").write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_marked_scene(tmp_path, "s", {})
+
+
+def test_segments_that_went_through_pandas_are_read(tmp_path: Path) -> None:
+    write_marks(tmp_path, [1] * 6, [(0, "armchair", [1])])
+    (tmp_path / "scans" / "s" / f"s{SEGMENTS}").write_text('{"segIndices": [1.0, 1.0, 1.0, 1.0, 1.0, 2.0]}')
+    assert read_marked_scene(tmp_path, "s", {}).instances[0].vertices.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_files_of_the_full_resolution_mesh_are_recognised(tmp_path: Path) -> None:

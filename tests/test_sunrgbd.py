@@ -7,6 +7,8 @@ rooms written by the built-in world's writer, for everything that is missing, da
 
 import json
 import shutil
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +18,21 @@ import pytest
 from numpy.typing import NDArray
 from scipy.io import loadmat, savemat
 
-from clip2.errors import InputError
 from clip2.geometry import points_in_oriented_box, project_points, rigid, yaw_rotation
-from clip2.scans.clouds import CloudError, load_points
+from clip2.runtime.errors import InputError
+from clip2.scans.clouds import CloudError, load_points, read_cloud
 from clip2.scans.depth import depth_cloud
-from clip2.scans.marker import write_marker
 from clip2.scans.shards import shard_names
 from clip2.scans.sunrgbd import annotations, frames
 from clip2.scans.sunrgbd.boxes import box_from_axes, read_boxes
+from clip2.scans.sunrgbd.matlab import MatlabError, load
 from clip2.scans.sunrgbd.official import inside_release
-from clip2.scans.sunrgbd.points import read_points
 from clip2.scans.sunrgbd.settings import SunrgbdSettings
 from clip2.scans.sunrgbd.survey import survey
-from clip2.scans.world.rgbd import NOTHING, RgbdFrame, RoomObject
-from clip2.scans.world.rooms.sunrgbd_writer import METADATA, SPLITS, encode_depth, write_frame, write_tables
 from clip2.store.tables import iterate_rows, read_header
+from clip2_world.marker import write_marker
+from clip2_world.rgbd import NOTHING, RgbdFrame, RoomObject
+from clip2_world.rooms.sunrgbd_writer import METADATA, SPLITS, encode_depth, write_frame, write_tables
 
 ONE = {"train_shards": 1, "val_shards": 1}
 ALL = SunrgbdSettings(train="all", val="all", **ONE)
@@ -477,10 +479,94 @@ def test_encoded_depth_is_what_the_toolbox_reads(rooms: tuple[Path, list[dict[st
 def test_a_damaged_point_file_is_a_cloud_error(tmp_path: Path) -> None:
     path = tmp_path / "000001.mat"
     path.write_bytes(b"MATLAB")
-    with pytest.raises(CloudError, match="not a readable"):
-        read_points(path)
+    with pytest.raises(CloudError, match="no MATLAB 5 header"):
+        read_cloud(path, "votenet-mat")
     savemat(path, {"instance": np.zeros((3, 2))})
     with pytest.raises(CloudError, match="instance"):
-        read_points(path)
-    with pytest.raises(FileNotFoundError):
-        read_points(tmp_path / "none.mat")
+        read_cloud(path, "votenet-mat")
+    with pytest.raises(CloudError, match="no such file"):
+        read_cloud(tmp_path / "none.mat", "votenet-mat")
+
+
+# --- MATLAB files ----------------------------------------------------------------------------------------------------
+
+
+def variables() -> dict[str, Any]:
+    """All that MATLAB files are read for: numbers of several types, text, cells, structs in structs, empty ones."""
+    rng = np.random.default_rng(0)
+    inner = np.zeros((1, 2), [("basis", object), ("classname", object)])
+    inner[0] = [(rng.normal(size=(3, 3)), "chair"), (np.zeros((0, 0)), "night stand")]
+    structs = np.zeros((2, 3), [("K", object), ("name", object), ("boxes", object)])
+    for i, j in np.ndindex(2, 3):
+        structs[i, j] = (rng.normal(size=(1, 9)), f"fr\N{LATIN SMALL LETTER A WITH DIAERESIS}me {i}{j}", inner)
+    return {
+        "doubles": rng.normal(size=(5, 3)),
+        "shorts": np.arange(12, dtype=np.int16).reshape(3, 4),
+        "floats": rng.normal(size=(4, 2)).astype(np.float32),
+        "text": "hello",
+        "nothing": np.zeros((0, 0)),
+        "cells": np.array([["a", np.eye(3)], [3.0, "bb"]], object),
+        "structs": structs,
+    }
+
+
+def assert_same(ours: Any, scipys: Any) -> None:
+    ours, scipys = np.asarray(ours), np.asarray(scipys)
+    if scipys.dtype.kind == "U":
+        assert ours.ravel().tolist() == scipys.ravel().tolist()
+        return
+    assert ours.shape == scipys.shape
+    if scipys.dtype.names:
+        assert ours.dtype.names == scipys.dtype.names
+        for one, other in zip(ours.ravel(), scipys.ravel()):
+            for name in scipys.dtype.names:
+                assert_same(one[name], other[name])
+    elif scipys.dtype == object:
+        for one, other in zip(ours.ravel(), scipys.ravel()):
+            assert_same(one, other)
+    else:
+        np.testing.assert_array_equal(ours, scipys)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_matlab_file_is_read_as_scipy_reads_it(tmp_path: Path, compressed: bool) -> None:
+    path = tmp_path / "x.mat"
+    savemat(path, variables(), do_compression=compressed)
+    found, scipys = load(path, *variables()), loadmat(path)
+    assert found.keys() == variables().keys()
+    for name in found:
+        assert_same(found[name], scipys[name])
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_damaged_matlab_file_is_one_error(tmp_path: Path, compressed: bool) -> None:
+    path = tmp_path / "x.mat"
+    savemat(path, variables(), do_compression=compressed)
+    whole, rng, refused = path.read_bytes(), np.random.default_rng(1), 0
+    for trial in range(600):
+        data = bytearray(whole)
+        if trial % 3:
+            for at in rng.integers(0, len(data), 1 + trial % 7):
+                data[at] = rng.integers(0, 256)
+        else:
+            del data[rng.integers(0, len(data)) :]
+        path.write_bytes(data)
+        try:
+            load(path, *variables())
+        except MatlabError:
+            refused += 1
+    assert refused > 100
+
+
+def test_a_matlab_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
+    head = b"MATLAB 5.0".ljust(124) + b"\x00\x01IM"
+    bomb = zlib.compress(bytes(1 << 28), 9)
+    (tmp_path / "x.mat").write_bytes(head + struct.pack("<II", 15, len(bomb)) + bomb)
+    with pytest.raises(MatlabError, match="too large"):
+        load(tmp_path / "x.mat", "x")
+
+
+def test_an_hdf5_file_of_matlab_7_3_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.mat").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(200))
+    with pytest.raises(MatlabError, match="it is an HDF5 file; save it with `-v7`"):
+        load(tmp_path / "x.mat", "x")

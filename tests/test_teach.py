@@ -23,7 +23,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms import Compose, Resize
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.store.schemas import TRIPLETS
 from clip2.store.tables import write_table
 from clip2.teach.pixels import LARGEST, DevicePixels, OwnPixels, pixels_for
@@ -282,6 +282,69 @@ def test_unknown_models_say_what_to_do(model: str, pretrained: str | None, messa
 def test_a_folder_that_is_no_model_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be loaded"):
         load_teacher(str(tmp_path), device="cpu")
+
+
+def other_weights(**changes: Any) -> dict[str, torch.Tensor]:
+    torch.manual_seed(1)
+    return dict(open_clip.CLIP(**{**CONFIG, **changes}).state_dict())
+
+
+def pickled() -> bytes:
+    out = io.BytesIO()
+    torch.save({"state_dict": other_weights(), "optimiser": Path("a")}, out)
+    return out.getvalue()
+
+
+def plain(weights: Any) -> bytes:
+    out = io.BytesIO()
+    torch.save(weights, out)
+    return out.getvalue()
+
+
+VISION, TEXT = CONFIG["vision_cfg"], CONFIG["text_cfg"]
+WRONG_WEIGHTS: dict[str, tuple[bytes, str]] = {
+    "an HTML page": (b"<!DOCTYPE html><html>Sign in</html>", "w.pt is a web page"),
+    "a pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "w.pt is a Git LFS pointer"),
+    "nothing": (b"", "w.pt is empty"),
+    "cut short": (plain(other_weights())[:3000], "not of this architecture|cannot be loaded"),
+    "noise": (bytes(range(256)) * 9, "more than tensors|cannot be loaded"),
+    "pickled objects": (pickled(), "holds more than tensors .pickled objects., which is not run"),
+    "wider": (plain(other_weights(embed_dim=32)), "w.pt is not of this architecture"),
+    "deeper": (plain(other_weights(text_cfg={**TEXT, "layers": 3})), "w.pt is not of this architecture"),
+    "shallower": (plain({k: v for k, v in other_weights().items() if "resblocks" not in k}), "it lacks .*resblocks"),
+    "another network": (plain({"conv.weight": torch.zeros(3)}), "w.pt is not of this architecture"),
+    "a list": (plain([torch.zeros(3)]), "w.pt is not of this architecture"),
+    "no tensors": (plain({}), "w.pt is not of this architecture"),
+    "not numbers": (plain({k: v * float("nan") for k, v in other_weights().items()}), "vectors that are not finite"),
+}
+
+
+@pytest.mark.parametrize(("data", "said"), WRONG_WEIGHTS.values(), ids=WRONG_WEIGHTS)
+def test_weights_that_are_none_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, said: str
+) -> None:
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "Made", CONFIG)
+    (tmp_path / "w.pt").write_bytes(data)
+    with pytest.raises(InputError, match=said) as error:
+        load_teacher("Made", str(tmp_path / "w.pt"), device="cpu")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("open_clip_model.safetensors", b"<html></html>", "open_clip_model.safetensors is a web page"),
+        ("open_clip_model.safetensors", bytes(9), "cannot be loaded"),
+        ("open_clip_pytorch_model.bin", pickled(), "holds more than tensors"),
+        ("notes.md", b"", "the folder holds no weights"),
+    ],
+)
+def test_a_folder_with_weights_that_are_none_says_so(tmp_path: Path, name: str, data: bytes, said: str) -> None:
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": {}}))
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=said) as error:
+        load_teacher(str(tmp_path), device="cpu")
+    assert "\n" not in str(error.value)
 
 
 def test_an_unreachable_hub_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

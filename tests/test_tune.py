@@ -17,16 +17,14 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from clip2.errors import InputError
 from clip2.evaluate.encode_objects import run as encode_objects
 from clip2.evaluate.ensemble import stage as ensemble_stage
 from clip2.evaluate.ensemble.fusion import centre, combine, read_fusion
 from clip2.evaluate.ensemble.settings import EnsembleSettings
 from clip2.evaluate.methods import depth_scorers, towers_by_name
-from clip2.evaluate.queries import Batch
 from clip2.evaluate.rivals import tune, tune_tower
 from clip2.evaluate.rivals.adapter import RATIO, ViewAdapter, mean_view
-from clip2.evaluate.rivals.towers import check_teacher, read_tower
+from clip2.evaluate.rivals.towers import check_teacher, read_tower, write_tower
 from clip2.evaluate.rivals.tune_data import load_tune_data
 from clip2.evaluate.rivals.tune_settings import TuneSettings
 from clip2.evaluate.rivals.tune_steps import Trainer
@@ -36,6 +34,8 @@ from clip2.evaluate.zeroshot import run as zeroshot
 from clip2.pretrain.encoder import PointEncoder
 from clip2.pretrain.presets import encoder_config
 from clip2.pretrain.settings import PretrainSettings
+from clip2.runtime.errors import InputError
+from clip2.store.crops import Batch
 from clip2.store.ragged import ragged_writer
 from clip2.store.schemas import OBJECTS, TRIPLETS
 from clip2.store.tables import write_table
@@ -490,6 +490,10 @@ def test_all_rivals_in_one_run(
         encode_objects(objects[0], file, TeachSettings(model=teacher.model), given, "cpu")
     with h5py.File(stored[1]) as file:
         assert set(file) == {"clip2point", "clip2point_tp"}
+        inputs = json.loads(file.attrs["clip2"])["provenance"]["inputs"]
+    # Under their files' names, by which `clip2 verify` finds them.
+    own = {f"towers/{Path(tower).name}" for tower in towers if "clip2point" in Path(tower).name}
+    assert {name for name in inputs if name.startswith("towers/")} == own
     settings, again = ZeroshotSettings(bootstrap=5), tmp_path / "again.json"
     zeroshot([objects], model_folder, again, settings, "cpu", towers=towers, ensemble=fitted, encoded=stored)
     for name, score in json.loads(again.read_text())["methods"].items():
@@ -512,3 +516,18 @@ def test_all_rivals_in_one_run(
         zeroshot([objects], model_folder, out, only, "cpu", towers=others, ensemble=fitted)
     with pytest.raises(InputError, match="not an ensemble file"):
         zeroshot([objects], model_folder, out, only, "cpu", ensemble=model_folder / "config.json")
+
+
+def test_a_flipped_bit_in_a_tower_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "tower.safetensors"
+    header = {"name": "a", "base": "pointclip", "teacher": None, "templates": ["{}"]}
+    write_tower(path, {"one": torch.randn(4, 5), "two": torch.ones(3)}, header)
+    sound, whole = read_tower(path), path.read_bytes()
+    for place in range(8, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        try:
+            found = read_tower(path)
+        except InputError:
+            continue
+        assert {key: found.header[key] for key in sound.header} == sound.header
+        assert all(torch.equal(found.weights[key], value) for key, value in sound.weights.items())

@@ -4,24 +4,34 @@ The finished experiment is made of empty files that Snakemake is told to take as
 same parameters, inputs and checksums as real jobs would.
 """
 
+import fcntl
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import copy_checkout, snakemake
+from test_outline import record, touch
 
 ZEROSHOT = {"zeroshot", "report_result"}
 FROM_TUNE = {"tune", "encode_objects_by_towers", "ensemble", *ZEROSHOT}
-FROM_LIFT = {"lift", "embed", "pretrain", "report_triplets", "audit", *FROM_TUNE}
+FROM_TRACK = {"track", "audit_tracks", "pretrain", "ensemble", *ZEROSHOT}
+FROM_LIFT = {"lift", "embed", "report_triplets", "audit", *FROM_TRACK, *FROM_TUNE}
 FROM_DETECT = {"detect", *FROM_LIFT}
 PUBLISH = {
     "publish_nuscenes_zeroshot_json",
     "publish_nuscenes_zeroshot_png",
     "publish_triplets_png",
     "publish_audit_json",
+    "publish_tracks_audit_json",
     "all",
 }
 PUBLISH_RESULT = {"publish_nuscenes_zeroshot_json", "publish_nuscenes_zeroshot_png", "all"}
@@ -29,12 +39,12 @@ PUBLISH_RESULT = {"publish_nuscenes_zeroshot_json", "publish_nuscenes_zeroshot_p
 
 def planned(folder: Path, *arguments: str) -> dict[str, int]:
     """Rules that a dry run lists, and how many jobs of each."""
-    text = snakemake(folder, *arguments, "--dry-run", "--quiet", "host", "reason")
-    if "Nothing to be done" in text:
-        return {}
-    table = re.search(r"^job\s+count\n-+\s+-+\n(.*?)^total\s", text, re.M | re.S)
-    assert table, text
-    return {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
+    text = snakemake(folder, *arguments, "--dry-run", "--printshellcmds")
+    jobs = Counter(re.findall(r"^rule (\w+):$", text, re.M))
+    assert jobs or "Nothing to be done" in text, text
+    if jobs:
+        assert f"{jobs.total() - jobs['all']} jobs. Nothing was run" in text
+    return jobs
 
 
 def set_config(folder: Path, change: Callable[[dict], object]) -> None:
@@ -72,8 +82,98 @@ def checkout(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "checkout"))
 
 
+def plan(folder: Path, *arguments: str, width: int = 80) -> dict[str, tuple[int, str]]:
+    """What a dry run prints: stage → number of jobs, and why."""
+    text = snakemake(folder, *arguments, "--dry-run", width=width)
+    assert len(text.splitlines()) <= 60, text
+    table = text[text.index("stage ") : text.index(" jobs. Nothing was run")].splitlines()[1:-1]
+    assert all(len(line) <= width for line in table), text
+    rows = [re.match(r"(\w*) +([\d,]*) +(.*?) *$", line) for line in table]
+    plan: dict[str, tuple[int, str]] = {}
+    for row in rows:
+        assert row, text
+        if row[1]:
+            last = row[1]
+            plan[last] = (int(row[2].replace(",", "")), row[3])
+        else:  # a line that goes on
+            plan[last] = (plan[last][0], f"{plan[last][1]} {row[3]}")
+    return plan
+
+
 def append(path: Path, text: str) -> None:
     path.write_text(path.read_text() + text)
+
+
+@pytest.mark.parametrize(("target", "width"), [("all", 60), ("results/benchmark.md", 120)])
+def test_a_dry_run_is_a_line_a_stage(checkout: Path, width: int, target: str) -> None:
+    for folder in ("results", ".snakemake"):
+        shutil.rmtree(checkout / folder)
+    stages = plan(checkout, target, width=width)
+    jobs = planned(checkout, target)
+    assert list(stages)[:3] == ["world", "annotations", "ingest"]
+    assert stages["zeroshot"] == (jobs["zeroshot"], "not made yet")
+    assert stages["encode"][0] == jobs["encode_objects"] + jobs["encode_objects_by_towers"]
+    assert sum(n for n, _ in stages.values()) == sum(jobs.values()) - (target == "all")
+
+
+def test_a_dry_run_names_the_changed_source_file(checkout: Path) -> None:
+    append(checkout / "src/clip2/lift/frustum.py", "\n# edited\n")
+    stages = plan(checkout)
+    assert stages["lift"] == (2, "src/clip2/lift/frustum.py changed")
+    assert stages["audit"] == (2, "follows lift, track")
+    assert stages["pretrain"] == (1, "follows lift, embed, track")
+    append(checkout / "src/clip2/lift/stage.py", "\n# edited\n")
+    assert plan(checkout)["lift"] == (2, "src/clip2/lift/frustum.py, src/clip2/lift/stage.py changed")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "stage"),
+    [
+        ("src/clip2/lift/frustum.py", "\n# edited\n", "lift"),
+        ("resources/vocabularies/world.txt", "unicycle\n", "detect"),
+        ("resources/models/tiny_clip/open_clip_config.json", "\n", "embed"),
+    ],
+)
+def test_an_edit_with_an_older_date_is_seen_by_its_content(checkout: Path, path: str, text: str, stage: str) -> None:
+    file = checkout / path
+    before = file.stat()
+    append(file, text)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns - 10**12))
+    assert plan(checkout)[stage] == (2, f"{path} changed")
+
+
+def test_a_dry_run_names_the_changed_setting(checkout: Path) -> None:
+    def change(config: dict) -> None:
+        config["detectors"]["tiny_owl"].update(score_threshold=0.41)
+        config["baselines"]["pointclip_tp"]["tune"].update(epochs=3, seed=7)
+
+    set_config(checkout, change)
+    stages = plan(checkout)
+    assert stages["detect"] == (2, "settings changed: score_threshold 0.4 → 0.41")
+    assert stages["lift"] == (2, "follows detect")
+    set_config(checkout, lambda config: config["detectors"]["tiny_owl"].update(score_threshold=0.4))
+    number, why = plan(checkout)["tune"]
+    assert number == 1
+    assert re.fullmatch(r"settings changed: epochs .+ → 3, seed default → 7", why)
+
+
+def test_a_dry_run_says_that_another_detector_makes_other_files(checkout: Path) -> None:
+    def switch(config: dict) -> None:
+        config["detectors"]["other"] = dict(config["detectors"]["tiny_owl"], score_threshold=0.4)
+        config["experiment"]["detector"] = "other"
+
+    set_config(checkout, switch)
+    stages = plan(checkout)
+    assert stages["detect"] == (2, "not made yet")
+    assert stages["publish"][1].startswith("other input files than last time")
+
+
+def test_a_rule_s_name_begins_with_its_stage(checkout: Path) -> None:
+    """So does the folder of its logs: the screen gathers jobs by the one, people look for logs by the other."""
+    text = snakemake(checkout, "results/benchmark.md", "--dry-run", "--printshellcmds", "--forceall")
+    logs = re.findall(r"^rule (\w+):$(?:\n    .*)*?\n    log: logs/(\w+)/", text, re.M)
+    assert len({rule for rule, _ in logs}) > 40
+    assert [(rule, folder) for rule, folder in logs if rule.split("_")[0] != folder.split("_")[0]] == []
 
 
 def test_another_detector_runs_from_detection_on_and_keeps_the_old_results(checkout: Path) -> None:
@@ -107,6 +207,19 @@ def test_a_new_word_in_the_vocabulary_runs_from_detection_on(checkout: Path) -> 
 def test_a_lift_parameter_runs_from_lifting_on(checkout: Path) -> None:
     set_config(checkout, lambda config: config["lifters"]["auto"].update(min_points=7))
     assert set(planned(checkout)) == FROM_LIFT | PUBLISH
+
+
+def test_a_track_setting_runs_tracking_and_what_follows(checkout: Path) -> None:
+    set_config(checkout, lambda config: config.update(track={"max_gap_s": 1.0}))
+    jobs = planned(checkout)
+    assert set(jobs) == FROM_TRACK | {"publish_tracks_audit_json"} | PUBLISH_RESULT
+    config = yaml.safe_load((checkout / "config.yaml").read_text())
+    assert jobs["track"] == config["sources"]["world"]["settings"]["train_shards"]
+
+
+def test_an_edit_of_a_track_module_runs_tracking_and_what_follows(checkout: Path) -> None:
+    append(checkout / "src/clip2/track/motion.py", "\n# edited\n")
+    assert set(planned(checkout)) == FROM_TRACK | {"publish_tracks_audit_json"} | PUBLISH_RESULT
 
 
 def test_a_setting_of_an_unused_lifter_runs_nothing(checkout: Path) -> None:
@@ -145,7 +258,16 @@ def test_an_edit_of_how_human_boxes_are_read_leaves_mining_alone(checkout: Path)
     append(checkout / "src/clip2/scans/nuscenes/annotations.py", "\n# edited\n")
     jobs = set(planned(checkout))
     assert not jobs & {"detect", "lift", "embed", "pretrain", "ingest_world"}
-    assert {"annotations_world", "objects", "zeroshot", "audit"} <= jobs
+    assert not jobs & {"track"}
+    assert {"annotations_world", "objects", "zeroshot", "audit", "audit_tracks"} <= jobs
+
+
+def test_search_is_audited_where_it_is_asked_for(checkout: Path) -> None:
+    target = "results/search_audit.json"
+    assert "audit_search" not in planned(checkout)
+    assert set(planned(checkout, target)) == {"audit_search", "publish_search_audit_json"}
+    append(checkout / "src/clip2/track/stage.py", "\n# edited\n")
+    assert set(planned(checkout, target)) == {"track", "audit_search", "publish_search_audit_json"}
 
 
 def test_boxes_on_disk_take_a_detector_s_place(checkout: Path) -> None:
@@ -208,7 +330,7 @@ def test_human_boxes_are_no_input_of_mining(checkout: Path) -> None:
     for folder in ("results", ".snakemake"):
         shutil.rmtree(checkout / folder)
     jobs = set(planned(checkout, "model"))
-    assert jobs == {"world_world", "ingest_world", "detect", "lift", "embed", "pretrain", "model"}
+    assert jobs == {"world_world", "ingest_world", "detect", "lift", "embed", "track", "pretrain", "model"}
     assert "annotations" not in snakemake(checkout, "model", "--dry-run", "--printshellcmds")
 
 
@@ -220,6 +342,16 @@ def test_human_boxes_are_no_input_of_mining(checkout: Path) -> None:
         (lambda config: config["benchmarks"]["once"].update(source="none"), "benchmarks.once.source is 'none'"),
         (lambda config: config["benchmarks"]["once"].update(train=["shapes"]), "no images to mine triplets from"),
         (lambda config: config.update(devise="cpu"), "devise"),
+        (lambda config: config["benchmarks"]["modelnet40"].update(tasks=["localization"]), "holds single objects"),
+        (lambda config: config["benchmarks"]["once"].update(source="shapes"), "has nothing to recognise"),
+        (
+            lambda config: config["benchmarks"]["scannet"].update(tasks=["retrieval"]),
+            "set evaluation.retrieval.queries",
+        ),
+        (
+            lambda config: config["evaluation"]["objects"].update(include_other=False),
+            "evaluation.objects.include_other",
+        ),
         (lambda config: config["detectors"].update({"owl.v2": {}}), "detectors.owl.v2"),
         (lambda config: config["detectors"]["tiny_owl"].update(score_threshold="high"), "score_threshold"),
     ],
@@ -245,3 +377,36 @@ def test_a_wrong_version_names_those_there_are(checkout: Path, tmp_path: Path) -
     (tmp_path / "v1.0-mini" / "sample_data.json").write_text("[]")
     output = snakemake(checkout, *REAL, "--config", f"dataroot={tmp_path}", check=False)
     assert "holds no version 'v1.0-trainval' (found: v1.0-mini)" in output
+
+
+def test_a_folder_without_labels_is_refused_in_one_line_and_mined(checkout: Path, tmp_path: Path) -> None:
+    for number in range(10):
+        record(tmp_path / "data" / f"drive{number}", ["a", "b"])
+    given = ("--configfile", "config/folder.yaml", "--config", f"dataroot={tmp_path / 'data'}")
+    for targets in (["results/mine_zeroshot.json"], ["results/benchmark.md"], []):
+        told = snakemake(checkout, "--dry-run", *given, "--", *targets, check=False).splitlines()
+        assert [line for line in told if "nothing can be measured" in line and line.startswith("clip2: error: ")]
+        assert not [line for line in told if "Traceback" in line or line.startswith("rule ")]
+    jobs = planned(checkout, "triplets", "model", *given)
+    assert jobs["detect"] == jobs["lift"] == jobs["embed"] == 1
+    touch(tmp_path / "data" / "drive0" / "labels" / "a.json", "[]")
+    assert planned(checkout, "results/mine_zeroshot.json", *given, "sources={mine: {settings: {val: 'scene:drive0', "
+                   "train: 'scene:drive1'}}}")["zeroshot"] == 1  # fmt: skip
+
+
+def test_one_run_at_a_time_works_in_a_checkout(checkout: Path) -> None:
+    target = "results/streets/raw/world.json"
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", target]
+    first = subprocess.Popen(
+        command, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        while first.poll() is None and not (checkout / "logs/world/streets.log").exists():
+            time.sleep(0.05)
+        assert first.poll() is None, first.stdout.read()
+        assert f"clip2: error: another snakemake is working in {checkout}" in snakemake(checkout, target, check=False)
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+    with (checkout / ".snakemake" / "clip2.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # free again, whatever ended the run

@@ -1,6 +1,8 @@
 """The built-in world: a true nuScenes data set, resumable and deterministic, and known to the demo models."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -10,20 +12,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip2.errors import InputError
 from clip2.geometry import points_in_box
+from clip2.runtime.errors import InputError
 from clip2.scans.marker import MARKER
-from clip2.scans.world.seeds import FIRST_WORLD_SEED
-from clip2.scans.world.streets import nuscenes_stage as stage
-from clip2.scans.world.streets import rig
-from clip2.scans.world.streets.image_hits import trace_image
-from clip2.scans.world.streets.inventory import CATALOGUE, CLASSES
-from clip2.scans.world.streets.nuscenes_settings import WorldSettings
-from clip2.scans.world.streets.render import camera_pose, camera_sector, take_picture
-from clip2.scans.world.streets.route import Route
-from clip2.scans.world.streets.traffic import make_street
-from clip2.scans.world.streets.visibility import Shot, Silhouettes
-from clip2.scans.world.tracing import Tracer
+from clip2_world.seeds import FIRST_WORLD_SEED
+from clip2_world.streets import nuscenes_stage as stage
+from clip2_world.streets import rig
+from clip2_world.streets.image_hits import trace_image
+from clip2_world.streets.inventory import CATALOGUE, CLASSES
+from clip2_world.streets.nuscenes_settings import WorldSettings
+from clip2_world.streets.render import camera_pose, camera_sector, take_picture
+from clip2_world.streets.route import Route
+from clip2_world.streets.traffic import make_street
+from clip2_world.streets.visibility import Shot, Silhouettes
+from clip2_world.tracing import Tracer
 
 ROOT = Path(__file__).parent.parent
 SMALL = WorldSettings(train_scenes=1, val_scenes=1, key_frames=2, image_width=320, sweeps_per_key_frame=2)
@@ -175,13 +177,21 @@ def test_same_settings_give_the_same_bytes(world: Path, tmp_path: Path) -> None:
     assert tree(tmp_path) == tree(world)
 
 
+def dead() -> str:
+    """What a process that has ended was called."""
+    ended = subprocess.run(
+        [sys.executable, "-c", "from clip2.runtime.guard import owner; print(owner())"], capture_output=True, text=True
+    )
+    return ended.stdout.strip()
+
+
 def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(world: Path, tmp_path: Path) -> None:
     root = tmp_path / "world"
     shutil.copytree(world, root)
     shutil.rmtree(root / SMALL.version)
     done, undone = (recipe.name for recipe in stage.scene_recipes(SMALL))
     (root / ".parts" / f"{undone}.json").unlink()
-    (root / ".parts" / f".{undone}.json.123.part").write_text("{")
+    (root / ".parts" / f".{undone}.json.{dead()}.part").write_text("{")
     image = next((root / "samples/CAM_BACK").glob(f"{undone}*"))
     image.write_bytes(image.read_bytes()[:100])
     finished = next((root / "samples/CAM_BACK").glob(f"{done}*"))

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from clip2.errors import InputError
 from clip2.pretrain import train as train_module
 from clip2.pretrain.data import TrainingSet
 from clip2.pretrain.distributed import Processes, join
 from clip2.pretrain.settings import PretrainSettings
+from clip2.runtime.errors import InputError
 
 
 def batch_norm(processes: Processes) -> dict[str, torch.Tensor]:

@@ -1,7 +1,7 @@
 """From annotations to results: the evaluation's stages at full size, each as the workflow runs it.
 
 Networks on one CPU core are slow, and memory is the matter here: where all objects would take hours, a stage is stopped
-when it has told of its progress twice (clip2.console), or asked for the methods only that hold most.
+when it has reported its progress twice (clip2.runtime.console), or run with only the methods that hold most.
 """
 
 from pathlib import Path

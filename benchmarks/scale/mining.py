@@ -35,7 +35,8 @@ Boxes = dict[str, list[dict[str, Any]]]
 def make_data(run: Run) -> None:
     """The data root: a small world, and tables of full length over its files."""
     if not (run.root / BASE_VERSION / "scene.json").is_file():
-        run.clip2("world", "nuscenes", "--root", run.root, "--threads", 1, settings=WORLD)
+        flags = ["--threads", 1, "--settings", json.dumps(WORLD)]
+        run.python("-m", "clip2_world", "nuscenes", "--root", run.root, *flags)
     done = run.path("tables.json")
     if not done.is_file() or json.loads(done.read_text()) != asdict(run.size):
         write_tables(Base(run.root / BASE_VERSION), run.root / VERSION, run.size)

@@ -47,8 +47,8 @@ class Run:
 
     def clip2(self, *arguments: Any, settings: dict[str, Any] | None = None, **more: Any) -> Usage:
         """Run a stage's command."""
-        told = ["--settings", json.dumps(settings)] if settings is not None else []
-        return self.python("-m", "clip2", *arguments, *told, **more)
+        flags = ["--settings", json.dumps(settings)] if settings is not None else []
+        return self.python("-m", "clip2", *arguments, *flags, **more)
 
     def python(self, *arguments: Any, enough: Callable[[str], bool] | None = None) -> Usage:
         """Run Python; ``enough`` is asked of its output so far, and stops it."""
@@ -65,7 +65,7 @@ class Run:
 
 
 def told_twice(what: str) -> Callable[[str], bool]:
-    """Whether a stage's output holds two lines of the progress of ``what`` (clip2.console)."""
+    """Whether a stage's output holds two lines of the progress of ``what`` (clip2.runtime.console)."""
     return lambda output: output.count(f"{what}: ") >= 2
 
 

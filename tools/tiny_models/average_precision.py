@@ -21,7 +21,7 @@ def average_precision(
 
     Args:
         truth: (images, N, 8) rows x0 y0 x1 y1 class colour points visible; class -1 fills up.
-        min_side, min_points: objects below are neither demanded nor held against a detection.
+        min_side, min_points: objects below count neither as missed nor as wrongly detected.
     """
     result = {}
     for number in range(classes):

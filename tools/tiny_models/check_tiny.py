@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torchvision.ops import batched_nms
 from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
-from clip2.scans.world.streets.nuscenes_writer import JPEG_QUALITY
-from clip2.scans.world.streets.traffic import make_street
+from clip2_world.streets.nuscenes_writer import JPEG_QUALITY
+from clip2_world.streets.traffic import make_street
 from tools.tiny_models.average_precision import Detections, average_precision
 from tools.tiny_models.corpus import HELD_OUT_SEED, LabelledImage, labelled_images, padded
 from tools.tiny_models.crops import square_crop

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from clip2.scans.world.streets.inventory import COLOURS
+from clip2_world.streets.inventory import COLOURS
 from tools.tiny_models.vocabulary import BACKGROUND, CLASSES, DETECTION_NAMES, TEMPLATES, detection_of, true_names
 
 TINTED = 0.45

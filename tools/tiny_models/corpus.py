@@ -16,15 +16,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.scans.world.seeds import FIRST_WORLD_SEED
-from clip2.scans.world.streets import rig
-from clip2.scans.world.streets.inventory import COLOURS
-from clip2.scans.world.streets.render import take_picture
-from clip2.scans.world.streets.scan import sweep
-from clip2.scans.world.streets.street import Street
-from clip2.scans.world.streets.traffic import make_street
-from clip2.scans.world.streets.visibility import Shot, Silhouettes, seen_actors
-from clip2.scans.world.tracing import NOBODY, Tracer
+from clip2_world.seeds import FIRST_WORLD_SEED
+from clip2_world.streets import rig
+from clip2_world.streets.inventory import COLOURS
+from clip2_world.streets.render import take_picture
+from clip2_world.streets.scan import sweep
+from clip2_world.streets.street import Street
+from clip2_world.streets.traffic import make_street
+from clip2_world.streets.visibility import Shot, Silhouettes, seen_actors
+from clip2_world.tracing import NOBODY, Tracer
 from tools.tiny_models.crops import square_crop
 from tools.tiny_models.vocabulary import BACKGROUND, CLASSES
 

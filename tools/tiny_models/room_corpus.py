@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.scans.world.rgbd import NOTHING, RoomObject
-from clip2.scans.world.rooms.camera import take_poses, take_rgbd
-from clip2.scans.world.rooms.room import make_room
-from clip2.scans.world.seeds import FIRST_WORLD_SEED
+from clip2_world.rgbd import NOTHING, RoomObject
+from clip2_world.rooms.camera import take_poses, take_rgbd
+from clip2_world.rooms.room import make_room
+from clip2_world.seeds import FIRST_WORLD_SEED
 from tools.tiny_models.corpus import BOX_FIELDS, LabelledImage, Material, material, render_all, through_jpeg
 from tools.tiny_models.vocabulary import CLASSES
 

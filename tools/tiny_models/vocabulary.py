@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clip2.evaluate.settings import NUSCENES_CLASSES as DETECTION_NAMES
-from clip2.scans.world.rooms.catalog import ROOM_CATALOGUE
-from clip2.scans.world.streets.inventory import CATALOGUE
-from clip2.scans.world.streets.inventory import CLASSES as STREET_CLASSES
+from clip2_world.rooms.catalog import ROOM_CATALOGUE
+from clip2_world.streets.inventory import CATALOGUE
+from clip2_world.streets.inventory import CLASSES as STREET_CLASSES
 
 CLASSES: tuple[str, ...] = STREET_CLASSES + tuple(sorted(set(ROOM_CATALOGUE) - set(STREET_CLASSES)))
 """All names, the street's first: their index is the class number of these tools."""

@@ -1,7 +1,6 @@
-"""What a detector is, and what it gives."""
+"""What a detector is."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -9,18 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clip2.detect.found import Found
 from clip2.detect.vocabulary import Vocabulary
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
-
-
-@dataclass(frozen=True)
-class Found:
-    """Every box that a detector proposed in one image, not yet filtered."""
-
-    boxes: NDArray[np.float32]  # (B, 4) xyxy, pixels, may reach beyond the image
-    scores: NDArray[np.float32]  # (B,) in [0, 1]
-    labels: NDArray[np.int64]  # (B,) index into the vocabulary's names
 
 
 class Detector(Protocol):

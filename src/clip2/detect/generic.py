@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clip2.detect.detector import Found
+from clip2.detect.found import Found
 from clip2.detect.vocabulary import Vocabulary
-from clip2.overlap import to_device
+from clip2.runtime.prefetch import to_device
 
 PROMPT = "{}"
 PHRASES_A_PASS = 128  # bounds the memory that a long vocabulary takes

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clip2.detect.detector import Found, corners, found_in_pixels
+from clip2.detect.detector import corners, found_in_pixels
+from clip2.detect.found import Found
 from clip2.detect.vocabulary import Vocabulary
-from clip2.errors import InputError
-from clip2.overlap import to_device, to_host
+from clip2.runtime.errors import InputError
+from clip2.runtime.prefetch import to_device, to_host
 
 PROMPT = "{}"
 

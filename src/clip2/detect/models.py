@@ -12,7 +12,7 @@ from clip2.detect.detector import Detector, Precision, resolve_precision
 from clip2.detect.generic import GenericDetector
 from clip2.detect.grounding import GroundingDetector
 from clip2.detect.owl import OwlDetector
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 
 FAMILIES: dict[str, type[Any]] = {
     "owlvit": OwlDetector,

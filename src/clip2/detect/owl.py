@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clip2.detect.detector import Found, corners, found_in_pixels
+from clip2.detect.detector import corners, found_in_pixels
+from clip2.detect.found import Found
 from clip2.detect.pixels import owl_pixels
 from clip2.detect.vocabulary import Vocabulary
-from clip2.overlap import to_host
+from clip2.runtime.prefetch import to_host
 
 log = logging.getLogger(__name__)
 PROMPT = "a photo of a {}"

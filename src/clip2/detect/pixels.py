@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clip2.overlap import to_device
+from clip2.runtime.prefetch import to_device
 
 Pixels = Callable[[Sequence[Tensor]], Tensor]
 

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from clip2.detect.detector import Detector, Found
-from clip2.overlap import ahead, batches, one_behind
+from clip2.detect.detector import Detector
+from clip2.detect.found import Found
+from clip2.runtime.prefetch import ahead, batches, one_behind
 from clip2.scans.images import ImageError, read_frame_image
 from clip2.store.bad_frames import BadFrames
 

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from clip2.store.settings import Settings
+from clip2.runtime.settings import Settings, no_braces
 
 
 class DetectSettings(Settings):
@@ -42,6 +42,8 @@ class DetectSettings(Settings):
         "auto", description="of the image tower; auto is float16 on a GPU, float32 on a CPU"
     )
     max_bad_share: float = Field(0.01, ge=0, le=1, description="share of unreadable images above which the stage fails")
+
+    _paths = field_validator("model", "boxes", "vocabulary")(no_braces)
 
     @field_validator("prompt")
     @classmethod

@@ -8,16 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from clip2.console import progress
-from clip2.detect.detector import Found
-from clip2.detect.models import load_detector, model_files
-from clip2.detect.runner import Frame, detect_on_cpu, detect_on_gpu
+from clip2.detect.found import Found
 from clip2.detect.select import LOSSES, select
 from clip2.detect.settings import DetectSettings
 from clip2.detect.stored import EMPTY, read_boxes
 from clip2.detect.vocabulary import Vocabulary, read_vocabulary
-from clip2.device import resolve_device
-from clip2.errors import InputError
+from clip2.runtime.console import progress
+from clip2.runtime.errors import InputError
 from clip2.scans.images import IMAGE_COLUMNS
 from clip2.store.bad_frames import BadFrames
 from clip2.store.provenance import provenance
@@ -26,6 +23,7 @@ from clip2.store.tables import iterate_rows, read_table, table_writer
 
 log = logging.getLogger(__name__)
 
+Record = dict[str, Any]
 COLUMNS = ["frame_id", *IMAGE_COLUMNS]
 
 
@@ -51,8 +49,15 @@ def run(
     if settings.kind == "stored":
         assert settings.boxes is not None  # the settings see to it
         inputs["boxes"] = settings.boxes
-        found = _stored(frames, settings.boxes, vocabulary)
+        stored: Counter[str] = Counter()
+        source["stored"] = stored
+        found = _stored(frames, settings.boxes, vocabulary, stored)
     else:
+        # Torch and transformers take five seconds to import, and boxes on disk need neither.
+        from clip2.detect.models import load_detector, model_files
+        from clip2.detect.runner import detect_on_cpu, detect_on_gpu
+        from clip2.runtime.device import resolve_device
+
         inputs.update(model_files(settings.model))
         where = resolve_device(device)
         detector, source = load_detector(settings.model, settings.revision, where, settings.precision)
@@ -91,8 +96,24 @@ def run(
     log.info("%s: %s", out.name, dict(counts))
 
 
-def _stored(frames: Path, boxes: Path, vocabulary: Vocabulary) -> Iterator[tuple[Frame, Found]]:
-    image_of = {row["frame_id"]: row["image_path"] for row in iterate_rows(frames, ["frame_id", "image_path"])}
-    of_frame = read_boxes(boxes, image_of, vocabulary)
+def _stored(frames: Path, boxes: Path, vocabulary: Vocabulary, counts: Counter[str]) -> Iterator[tuple[Record, Found]]:
+    rows = list(iterate_rows(frames, ["frame_id", "image_path", "width", "height"]))
+    of_frame = read_boxes(
+        boxes,
+        {row["frame_id"]: row["image_path"] for row in rows},
+        vocabulary,
+        {row["frame_id"]: (row["width"], row["height"]) for row in rows},
+        _names_of_shards_beside(frames),
+        counts,
+    )
     for frame in iterate_rows(frames, COLUMNS):
         yield frame, of_frame.get(frame["frame_id"], EMPTY)
+
+
+def _names_of_shards_beside(frames: Path) -> set[str]:
+    """Frame ids and image paths of all shards of the source: what boxes of one file may belong to."""
+    names: set[str] = set()
+    for path in sorted(frames.parent.glob("*-*of*.parquet")):
+        for column in read_table(path, ["frame_id", "image_path"]).columns:
+            names.update(column.to_pylist())
+    return names

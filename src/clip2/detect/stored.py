@@ -1,110 +1,329 @@
 """Boxes that are already on disk: a Parquet table or COCO-style JSON. docs/detectors.md describes both."""
 
-import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
-from clip2.detect.detector import Found
+from clip2.detect.found import Found
 from clip2.detect.vocabulary import Vocabulary
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
+from clip2.runtime.trial import try_reading
+from clip2.scans.texts import read_json
 
-Row = tuple[str, list[float], str, float]  # frame id or image path, box xyxy, label, score
+log = logging.getLogger(__name__)
+
+
+class Row(NamedTuple):
+    """One box: where it stands in the file, frame id or image path, box xyxy, label, score or None."""
+
+    place: str
+    name: str
+    box: list[float]
+    label: str
+    score: float | None
+
+
 EMPTY = Found(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+BEYOND = 0.1
+"""Share of the picture's side by which a box may reach beyond it: detectors' boxes do, a little."""
+MOST_IMPOSSIBLE = 0.05
+"""Share of boxes that cannot be boxes of their pictures, above which they are boxes of another convention."""
 
 
-def read_boxes(path: Path, frames: Mapping[str, str], vocabulary: Vocabulary) -> dict[str, Found]:
+def read_boxes(
+    path: Path,
+    frames: Mapping[str, str],
+    vocabulary: Vocabulary,
+    sizes: Mapping[str, tuple[int, int]] | None = None,
+    known: Collection[str] = (),
+    counts: Counter[str] | None = None,
+) -> dict[str, Found]:
     """The boxes of some frames.
 
     Args:
         path: ``.parquet`` or ``.json``.
         frames: frame id → image path, of one shard. The file may hold other shards' boxes too.
+        sizes: frame id → (width, height) of its picture, pixels.
+        known: frame ids and image paths of other shards: boxes that belong to no frame at all are counted.
+        counts: ``of_no_frame``, ``without_score``, ``without_side``, ``below_a_pixel`` and ``beyond_the_picture``.
 
     Returns:
         frame id → boxes, in the order of the file.
 
     Raises:
-        InputError: missing or not of a known form, a label that the vocabulary lacks, or no box is of these frames.
+        InputError: missing or not of a known form, a label that the vocabulary lacks, boxes of another convention, or
+            no box is of any known frame.
     """
+    path, counts = Path(path), Counter() if counts is None else counts
     if not frames:
         return {}
-    if not Path(path).is_file():
+    if not path.is_file():
         raise InputError(f"{path}: no such file of boxes; check `boxes`")
-    frame_of = {**{image: frame for frame, image in frames.items()}, **{frame: frame for frame in frames}}
-    reader = _parquet_rows if Path(path).suffix == ".parquet" else _coco_rows
+    names = _Names(frames, known)
+    reader = _parquet_rows if path.suffix == ".parquet" else _coco_rows
     index = vocabulary.index()
     columns: dict[str, tuple[list[list[float]], list[float], list[int]]] = defaultdict(lambda: ([], [], []))
-    for name, box, label, score in reader(Path(path), list(frame_of)):
-        if name not in frame_of:
-            continue
-        if label.replace("_", " ").lower() not in index:
+    for row in reader(path, names):
+        label = index.get(row.label.replace("_", " ").lower())
+        if label is None:
             raise InputError(
-                f"{path}: label “{label}” is not in the vocabulary; add it to the file that `vocabulary` names"
+                f"{path}: label “{row.label}” is not in the vocabulary ({row.place}); add it to the file that "
+                "`vocabulary` names"
             )
-        if not np.isfinite([*box, score]).all():
-            raise InputError(f"{path}: a box of {name} is not finite: {box}, score {score}; drop it")
-        boxes, scores, labels = columns[frame_of[name]]
-        boxes.append(box)
-        scores.append(score)
-        labels.append(index[label.replace("_", " ").lower()])
-    if not columns:  # a whole shard without a box is a mistake in the ids
+        if not np.isfinite(row.box).all():
+            raise InputError(f"{path}, {row.place}: the box is not finite: {row.box}; drop it")
+        if row.score is not None and not 0 <= row.score <= 1:
+            raise InputError(f"{path}, {row.place}: score {row.score:g} is not from 0 to 1; divide percents by 100")
+        counts["without_score"] += row.score is None
+        boxes, scores, labels = columns[names.frame_of(row.name) or ""]
+        boxes.append(row.box)
+        scores.append(1.0 if row.score is None else row.score)
+        labels.append(label)
+    counts["of_no_frame"] += names.n_of_none
+    if not columns and not names.n_of_others:  # not one is of a frame: a mistake in the names
         frame, image = next(iter(frames.items()))
         raise InputError(
             f"{path}: no box in it belongs to a frame of this shard; frames go by their frame_id ({frame}) "
-            f"or image path ({image})"
+            f"or image path ({image}){names.examples()}"
         )
-    return {
+    found = {
         frame: Found(np.array(b, np.float32).reshape(-1, 4), np.array(s, np.float32), np.array(n, np.int64))
         for frame, (b, s, n) in columns.items()
     }
+    _check_convention(path, found, sizes or {}, counts)
+    if counts["of_no_frame"]:
+        log.warning("%s: %d boxes belong to no frame%s", path, counts["of_no_frame"], names.examples())
+    if counts["without_score"]:
+        log.warning("%s: %d boxes have no score: 1 is taken, as for what people drew", path, counts["without_score"])
+    return found
 
 
-def _parquet_rows(path: Path, names: list[str]) -> Iterable[Row]:
+class _Names:
+    """What frames are called in the file: by id or image path, or a longer path that ends in the image path."""
+
+    def __init__(self, frames: Mapping[str, str], known: Collection[str]) -> None:
+        self._frame_of = {**{image: frame for frame, image in frames.items()}, **{frame: frame for frame in frames}}
+        self._known = known if isinstance(known, set | frozenset) else set(known)
+        self.n_of_none = self.n_of_others = 0
+        self._unknown: list[str] = []
+
+    def frame_of(self, name: str) -> str | None:
+        """The shard's frame that a name means."""
+        name = name.replace("\\", "/")
+        while True:
+            if name in self._frame_of:
+                return self._frame_of[name]
+            if name in self._known or "/" not in name:
+                return None
+            name = name.partition("/")[2]
+
+    def count_other(self, name: str) -> None:
+        """Count a box whose frame is not in the shard."""
+        short = name.replace("\\", "/")
+        while short not in self._known and "/" in short:
+            short = short.partition("/")[2]
+        if short in self._known:
+            self.n_of_others += 1
+            return
+        self.n_of_none += 1
+        if len(self._unknown) < 3 and name not in self._unknown:
+            self._unknown.append(name)
+
+    def examples(self) -> str:
+        """Of names that mean no frame."""
+        return f"; the file has {', '.join(self._unknown)}" if self._unknown else ""
+
+
+def _check_convention(
+    path: Path, found: Mapping[str, Found], sizes: Mapping[str, tuple[int, int]], counts: Counter[str]
+) -> None:
+    """Count boxes that cannot be boxes xyxy of their pictures, in pixels; stop where they are many."""
+    n = 0
+    for frame, of_frame in found.items():
+        sides = of_frame.boxes[:, 2:] - of_frame.boxes[:, :2]
+        negative = (sides <= 0).any(1)
+        n += len(sides)
+        counts["without_side"] += int(negative.sum())
+        small = ~negative & (sides < 1).any(1)
+        counts["below_a_pixel"] += int(small.sum())
+        if frame in sizes:
+            size = np.array(sizes[frame] * 2, np.float32)
+            reaches = np.abs(of_frame.boxes - np.clip(of_frame.boxes, 0, size)) > BEYOND * size
+            counts["beyond_the_picture"] += int((reaches.any(1) & ~negative & ~small).sum())
+    kinds = {key: counts[key] for key in ("without_side", "below_a_pixel", "beyond_the_picture") if counts[key]}
+    if sum(kinds.values()) > MOST_IMPOSSIBLE * n:
+        told = ", ".join(f"{number} {kind.replace('_', ' ')}" for kind, number in kinds.items())
+        hint = "multiply them by the picture's width and height" if counts["below_a_pixel"] == n else "convert them"
+        raise InputError(
+            f"{path}: of {n} boxes, {told}: they are not in pixels of these pictures, or of another convention (a "
+            f"table's are x0 y0 x1 y1, COCO's are x y width height); {hint}"
+        )
+
+
+# --- Parquet ---------------------------------------------------------------------------------------------------------
+
+
+def _parquet_rows(path: Path, names: _Names) -> Iterator[Row]:
+    try_reading(path, _read_parquet, "Parquet file", "write it again")
     try:
-        data = ds.dataset(path, format="parquet")
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({error})") from None
-    have = set(data.schema.names)
+        with pq.ParquetFile(path) as file:
+            yield from _file_rows(path, file, names)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a readable Parquet file ({' '.join(str(error).split())})") from None
+
+
+def _read_parquet(path: Path) -> None:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(use_threads=False):
+            batch.validate(full=True)
+
+
+def _file_rows(path: Path, file: pq.ParquetFile, names: _Names) -> Iterator[Row]:
+    have = {field.name: field.type for field in file.schema_arrow}
     key = next((name for name in ("frame_id", "image_path") if name in have), None)
     box = ["box"] if "box" in have else ["x0", "y0", "x1", "y1"]
-    if key is None or not {*box, "label", "score"} <= have:
+    if key is None or not {*box, "label"} <= have.keys():
         raise InputError(
             f"{path}: has columns {', '.join(sorted(have))}; "
-            "needs frame_id or image_path, box or x0 y0 x1 y1, label, score"
+            "needs frame_id or image_path, box or x0 y0 x1 y1, label, and score where there is one"
         )
-    for batch in data.to_batches(columns=[key, *box, "label", "score"], filter=ds.field(key).isin(names)):
-        for row in batch.to_pylist():
-            corners = row["box"] if "box" in row else [row[name] for name in box]
-            yield row[key], corners, row["label"], row["score"]
+    score = ["score"] if "score" in have else []
+    for name in (key, "label"):
+        _expect(path, name, have[name], _is_text(have[name]), "text" if name == key else "names")
+    for name in score + (box if box != ["box"] else []):
+        _expect(path, name, have[name], _is_number(have[name]), "numbers")
+    if box == ["box"]:
+        lists = pa.types.is_list(have["box"]) or pa.types.is_large_list(have["box"])
+        good = (lists or pa.types.is_fixed_size_list(have["box"])) and _is_number(have["box"].value_type)
+        _expect(path, "box", have["box"], good, "lists of four numbers, x0 y0 x1 y1")
+    number = 0
+    for batch in file.iter_batches(columns=[key, *box, "label", *score], use_threads=False):
+        rows = _of_shard(path, batch, key, names, number)
+        for row, values in zip(rows, batch.take(pa.array(rows, pa.int64())).to_pylist(), strict=True):
+            place = f"row {number + row}"
+            corners = values["box"] if box == ["box"] else [values[name] for name in box]
+            if corners is None or len(corners) != 4 or None in corners:
+                raise InputError(f"{path}, {place}: column box is {corners}, not four numbers x0 y0 x1 y1")
+            for name in ("label", *score):
+                if values[name] is None or values[name] != values[name]:  # NaN, as pandas has it
+                    raise InputError(f"{path}, {place}: column {name} is empty; drop the row, or fill it in")
+            yield Row(place, values[key], list(map(float, corners)), values["label"], values.get("score"))
+        number += batch.num_rows
 
 
-def _coco_rows(path: Path, _names: list[str]) -> Iterable[Row]:
-    """A COCO data set whose annotations have scores, or a plain list of results with names instead of numbers."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        images: dict[Any, str] = {}
-        categories: dict[Any, str] = {}
-        rows = data
-        if isinstance(data, dict):
-            images = {image["id"]: image["file_name"] for image in data["images"]}
-            categories = {category["id"]: category["name"] for category in data["categories"]}
-            rows = data["annotations"]
-        for row in rows:
-            x, y, width, height = map(float, row["bbox"])
-            name = images.get(row["image_id"], row["image_id"])
-            label = categories.get(row.get("category_id"), row.get("category", row.get("category_id")))
-            if not isinstance(name, str) or not isinstance(label, str):
-                raise InputError(
-                    f"{path}: image_id {name!r} or category {label!r} is a number that no table explains; give an "
-                    "object with images, categories and annotations, or frame ids and names instead of numbers"
-                )
-            yield name, [x, y, x + width, y + height], label, float(row["score"])
-    except (ValueError, KeyError, TypeError) as error:
+def _of_shard(path: Path, batch: pa.RecordBatch, key: str, names: _Names, first: int) -> list[int]:
+    """Numbers of a batch's rows whose frame is in the shard; the others are counted. Each name is looked up once."""
+    column = batch.column(key)
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    if encoded.null_count:
+        row = first + encoded.is_null().to_pylist().index(True)
+        raise InputError(f"{path}, row {row}: column {key} is empty; drop the row, or fill it in")
+    distinct = encoded.dictionary.to_pylist()
+    wanted = [name is not None and names.frame_of(name) is not None for name in distinct]
+    rows = []
+    for row, number in enumerate(encoded.indices.to_pylist()):
+        if wanted[number]:
+            rows.append(row)
+        else:
+            names.count_other(distinct[number] or "")
+    return rows
+
+
+def _expect(path: Path, column: str, type: pa.DataType, good: bool, expected: str) -> None:
+    if not good:
+        raise InputError(f"{path}: column {column} holds {type}, but has to hold {expected}")
+
+
+def _is_text(type: pa.DataType) -> bool:
+    inner = type.value_type if pa.types.is_dictionary(type) else type
+    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
+
+
+def _is_number(type: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(type) or pa.types.is_integer(type))
+
+
+# --- COCO ------------------------------------------------------------------------------------------------------------
+
+
+def _coco_rows(path: Path, names: _Names) -> Iterator[Row]:
+    """A COCO data set, or a plain list of results with names instead of numbers."""
+    data = read_json(path)
+    images: dict[str, str] = {}
+    categories: dict[str, str] = {}
+    rows, where = data, "result"
+    if isinstance(data, dict):
+        images = _table(path, data, "images", "file_name")
+        categories = _table(path, data, "categories", "name")
+        rows, where = data.get("annotations"), "annotation"
+    if not isinstance(rows, list):
+        raise _not_coco(path, f"no list of {where}s")
+    scored = [isinstance(row, dict) and row.get("score") is not None for row in rows]
+    for number, row in enumerate(rows):
+        place = f"{where} {number}"
+        if not isinstance(row, dict):
+            raise _not_coco(path, f"{place} is no object")
+        name = _named(path, place, row.get("image_id"), images, "image_id")
+        if names.frame_of(name) is None:
+            names.count_other(name)
+            continue
+        given = row["category"] if row.get("category_id") is None and "category" in row else row.get("category_id")
+        box = row.get("bbox")
+        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_real, box)):
+            raise _not_coco(path, f"{place}: bbox is {box!r}, not four numbers x y width height")
+        score = row.get("score")
+        if score is None and any(scored):
+            raise _not_coco(path, f"{place} has no score, but others have")
+        if score is not None and not _is_real(score):
+            raise _not_coco(path, f"{place}: score is {score!r}, not a number")
+        x, y, width, height = map(float, box)
+        label = _named(path, place, given, categories, "category")
+        yield Row(place, name, [x, y, x + width, y + height], label, None if score is None else float(score))
+
+
+def _table(path: Path, data: Mapping[str, Any], key: str, value: str) -> dict[str, str]:
+    """Id (as text: exporters mix 7 and "7") → value, of a COCO table."""
+    rows = data.get(key)
+    if not isinstance(rows, list):
+        raise _not_coco(path, f"no list of {key}")
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict) or not isinstance(row.get(value), str) or not _is_id(row.get("id")):
+            raise _not_coco(path, f"{key}, number {number}, has no id or no {value}")
+    return {_as_text(row["id"]): row[value] for row in rows}
+
+
+def _named(path: Path, place: str, given: Any, table: Mapping[str, str], what: str) -> str:
+    """What a table says of an id, or a name that stands in its place."""
+    if _is_id(given):
+        if (found := table.get(_as_text(given))) is not None:
+            return found
+        if isinstance(given, str):
+            return given
         raise InputError(
-            f"{path}: not COCO-style JSON ({type(error).__name__}: {error}); see docs/detectors.md"
-        ) from None
+            f"{path}, {place}: {what} {given!r} is a number that no table explains; give an object with images, "
+            "categories and annotations, or frame ids and names instead of numbers"
+        )
+    raise _not_coco(path, f"{place}: {what} is {given!r}")
+
+
+def _is_real(value: Any) -> bool:
+    return (isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300) or value != value
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | float | str) and not isinstance(value, bool)
+
+
+def _as_text(given: int | float | str) -> str:
+    """Ids that went through pandas are 7.0."""
+    return str(int(given)) if isinstance(given, float) and given.is_integer() else str(given)
+
+
+def _not_coco(path: Path, reason: str) -> InputError:
+    return InputError(f"{path}: not COCO-style JSON ({reason}); see docs/detectors.md")

@@ -1,9 +1,12 @@
 """What to look for: a text file of names."""
 
+import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
+from clip2.scans.texts import read_json, read_text
 
 
 @dataclass(frozen=True)
@@ -24,33 +27,46 @@ def _clean(text: str) -> str:
     return " ".join(text.replace("_", " ").split())
 
 
+_NAME_COLUMNS = {"name", "names", "class", "class_name", "category", "label"}
+_NOT_A_NAME = re.compile(r"[,;\t]|^- |^\d+\s*[:.]\s|:\s*$|^[\[{]")
+"""Signs of other forms: several names in a line, YAML, numbered lines, JSON."""
+
+
 def read_vocabulary(path: Path) -> Vocabulary:
     """Read a vocabulary file: a name a line, ``#`` starts a comment, ``name | synonym, synonym`` adds words for it.
 
-    Underscores become spaces. A box found by a synonym gets the name.
+    Underscores become spaces. A box found by a synonym gets the name. Names alone may also be a JSON list, one line
+    with commas, semicolons or full stops between, the column ``name`` of a CSV file, or a COCO data set's
+    ``categories``.
 
     Raises:
-        InputError: the file is missing, not text or empty, or a name or synonym stands in it twice.
+        InputError: the file is missing, not text or empty, a line is of another form, or a name stands in it twice.
     """
+    path = Path(path)
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
         raise InputError(
             f"{path}: no such vocabulary; set `vocabulary` to a text file with one name a line "
             "(resources/vocabularies/ holds some; relative paths start at the working directory)"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a readable UTF-8 text file ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: not a readable text file ({error})") from None
     names: list[str] = []
     phrases: list[str] = []
     owner: list[int] = []
     line_of: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        name, _, synonyms = (_clean(part) for part in line.partition("#")[0].partition("|"))
-        if not name:
+    for number, line in enumerate(_lines(path, text), 1):
+        name, _, synonyms = (part.strip() for part in line.partition("#")[0].partition("|"))
+        if _NOT_A_NAME.search(name):
+            raise InputError(
+                f"{path}, line {number}: “{name}” is not one name; write one a line, synonyms behind a `|`"
+            )
+        if not _clean(name):
             if synonyms:
                 raise InputError(f"{path}, line {number}: synonyms without a name before the `|`")
             continue
+        name = _clean(name)
         for phrase in (name, *filter(None, map(_clean, synonyms.split(",")))):
             if first := line_of.get(phrase.lower()):
                 raise InputError(f"{path}, line {number}: “{phrase}” already stands in line {first}; keep one of them")
@@ -61,3 +77,24 @@ def read_vocabulary(path: Path) -> Vocabulary:
     if not names:
         raise InputError(f"{path}: holds no name; write one a line")
     return Vocabulary(tuple(names), tuple(phrases), tuple(owner))
+
+
+def _lines(path: Path, text: str) -> list[str]:
+    """The lines of a vocabulary; a line a name where the file is of one of the other forms."""
+    if text.lstrip().startswith(("[", "{")):
+        found = read_json(path)
+        if isinstance(found, dict):
+            found = found.get("categories")  # of COCO
+        names = [entry.get("name") if isinstance(entry, dict) else entry for entry in found or ()]
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in names):
+            raise InputError(f"{path}: is JSON, but not a list of names; write one name a line")
+        return [str(name) for name in names]
+    lines = text.split("\n")
+    filled = [line for line in lines if line.strip()]
+    head = [word.strip("\"' ").lower() for word in filled[0].split(",")] if filled else []
+    if len(filled) == 1 and "|" not in filled[0]:
+        between = r"[,;]" if re.search(r"[,;]", filled[0]) else r"\s*\.(?:\s+|$)"
+        return [part.strip(" \t\"'") for part in re.split(between, filled[0])]
+    if len(head) > 1 and (columns := [i for i, word in enumerate(head) if word in _NAME_COLUMNS]):
+        return ["", *(row[columns[0]] if len(row) > columns[0] else "" for row in list(csv.reader(filled))[1:])]
+    return lines

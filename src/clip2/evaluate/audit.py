@@ -1,4 +1,4 @@
-"""Stage `audit`: how good are the mined triplets, held against human boxes? For people, never for the mining itself.
+"""Stage `audit`: how good the mined triplets are, by human boxes. For people, never for the mining itself.
 
 A triplet belongs to the annotated box of its sample that holds most of its points. With P its points and B those of
 that box which project into the triplet's image: precision |P∩B|/|P|, recall |P∩B|/|B|, IoU |P∩B|/|P∪B|.
@@ -14,16 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.console import progress
-from clip2.errors import InputError
 from clip2.evaluate.audit_summary import Tally, Thing, print_audit
-from clip2.evaluate.boxes import BoxSearch
-from clip2.evaluate.queries import Shards
+from clip2.evaluate.boxes import BoxSearch, in_picture, shared_counts
 from clip2.evaluate.settings import AuditSettings
-from clip2.geometry import in_image, points_in_oriented_box, project_points
-from clip2.scans.clouds import Cloud, CloudError, load_points
-from clip2.store.atomic import write_json
+from clip2.runtime.console import progress
+from clip2.runtime.errors import InputError
+from clip2.scans.clouds import CloudError, load_points
+from clip2.store.atomic import write_sealed
 from clip2.store.bad_frames import BadFrames
+from clip2.store.crops import Shards
 from clip2.store.provenance import git_state, provenance
 from clip2.store.ragged import RaggedReader
 from clip2.store.tables import iterate_rows, read_header
@@ -69,13 +68,14 @@ def run(
     result = {
         "kind": "audit",
         **{key: header[key] for key in ("source", "source_kind", "split")},
+        "mined_by": triplets[0][0].parent.name,  # detector.lifter, as the workflow names the folder
         "protocol": settings.model_dump(mode="json"),
         "samples": n_samples,
         "bad_samples": bad.header(),
         **tally.summary(settings.synonyms),
         "provenance": _provenance(frames, annotations, triplets, settings),
     }
-    write_json(out, result)
+    write_sealed(out, result)
     print_audit(result)
 
 
@@ -116,9 +116,9 @@ def audit_sample(sample: Sample, data_root: Path, settings: AuditSettings, tally
     points = load_points(sample.views[0]["clouds"], data_root, settings.min_sweep_range)
     search = BoxSearch(points)
     members = [search.inside(box, settings.margin_m) for box in sample.boxes]
-    visible = {view["frame_id"]: _visible(points, view) for view in sample.views}
+    visible = {view["frame_id"]: in_picture(points, view) for view in sample.views}
     things = [Thing(box["class_name"], box["fine_name"], box["category"]) for box in sample.boxes]
-    shared = _shared_counts(sample.boxes, sample.crops, settings.margin_m)
+    shared = shared_counts(sample.boxes, sample.crops, settings.margin_m)
     owners: set[int] = set()
     for number, (row, crop) in enumerate(zip(sample.rows, sample.crops, strict=True)):
         owner = int(shared[:, number].argmax()) if len(shared) else -1
@@ -134,25 +134,6 @@ def audit_sample(sample: Sample, data_root: Path, settings: AuditSettings, tally
     for number, thing in enumerate(things):
         if max(int(mask[members[number]].sum()) for mask in visible.values()) >= settings.min_points:
             tally.add_object(thing, number in owners)
-
-
-def _visible(points: Cloud, view: Row) -> NDArray[np.bool_]:
-    uv, _ = project_points(points, np.reshape(view["T_cam_from_points"], (4, 4)), np.reshape(view["K"], (3, 3)))
-    return in_image(uv, (view["width"], view["height"]))
-
-
-def _shared_counts(boxes: list[Row], crops: list[NDArray[np.float32]], margin: float) -> NDArray[np.int64]:
-    """(boxes, triplets) how many points of each crop lie in each box."""
-    counts = np.zeros((len(boxes), len(crops)), np.int64)
-    if not crops:
-        return counts
-    together = np.concatenate(crops)
-    crop = np.repeat(np.arange(len(crops)), [len(c) for c in crops])
-    for number, box in enumerate(boxes):
-        T = np.reshape(box["T_points_from_box"], (4, 4))
-        inside = points_in_oriented_box(together, T, box["size_lwh"], margin)
-        counts[number] = np.bincount(crop[inside], minlength=len(crops))
-    return counts
 
 
 def _provenance(

@@ -2,13 +2,17 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from clip2.console import console as standard_output
+from clip2.evaluate.result_file import missing, print_head
+from clip2.label.words import canonical
+from clip2.runtime.console import console as standard_output
+from clip2.runtime.errors import InputError
+from clip2.runtime.tables import print_table
+from clip2.store.atomic import read_json
 
 OTHER = "(other)"
 """Annotated things that are in none of the benchmark's classes."""
@@ -26,11 +30,6 @@ class Thing(NamedTuple):
         """All names that the annotation itself gives the object."""
         given = (self.fine_name, self.class_name, self.category.split(".")[-1])
         return tuple(canonical(word) for word in given if word)
-
-
-def canonical(name: str) -> str:
-    """Spelling variants of one name are one name."""
-    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
 def label_checker(things: Iterable[Thing], synonyms: Mapping[str, str]) -> Callable[[str, Thing], bool]:
@@ -92,33 +91,46 @@ class Tally:
             total.update(values)
         n_in = total["triplets"] + self.no_box
         return {
-            "total": {"triplets_in": n_in, "no_box": _share(self.no_box, n_in), **_figures(total)},
+            "total": {"triplets_in": n_in, "no_box": share(self.no_box, n_in), **_figures(total)},
             "per_class": {name: _figures(sums[name]) for name in sorted(sums, key=lambda name: (name == OTHER, name))},
         }
 
 
 def _figures(sums: Mapping[str, float]) -> dict[str, int | float | None]:
     n, objects = int(sums["triplets"]), int(sums["objects"])
-    means = {key: _share(sums[key], n) for key in ("precision", "recall", "iou", "iou_above_half", "label_agreement")}
-    return {"triplets": n, **means, "objects": objects, "object_recall": _share(sums["hits"], objects)}
+    means = {key: share(sums[key], n) for key in ("precision", "recall", "iou", "iou_above_half", "label_agreement")}
+    return {"triplets": n, **means, "objects": objects, "object_recall": share(sums["hits"], objects)}
 
 
-def _share(part: float, whole: int) -> float | None:
+def share(part: float, whole: int) -> float | None:
     return round(part / whole, 6) if whole else None
+
+
+def read_audit(path: Path, kind: str = "audit") -> dict[str, Any]:
+    """Read what :func:`clip2.evaluate.audit.run` wrote, or an audit of another kind.
+
+    Raises:
+        InputError: missing, not JSON, or not an audit.
+    """
+    try:
+        result: Any = read_json(path)
+    except FileNotFoundError:
+        raise missing(path) from None
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); make it again") from None
+    if not isinstance(result, dict) or result.get("kind") != kind:
+        raise InputError(
+            f"{path}: not an audit{' of ' * (kind != 'audit')}{kind.removesuffix('audit').rstrip('_')}; make it again"
+        )
+    return result
 
 
 def print_audit(result: Mapping[str, Any], console: Console | None = None) -> None:
     """Print an audit as a table."""
+    console = console or standard_output()
     total = result["total"]
-    title = f"Mined triplets against human boxes: {result['source']}, {result['split']}, {result['samples']} samples"
-    if result["source_kind"] != "real":
-        title += f"\n{result['source_kind'].upper()}: not figures of a real data set"
-    no_box = "–" if total["no_box"] is None else f"{total['no_box']:.1%}"
-    table = Table(
-        title=title,
-        box=box.SIMPLE_HEAD,
-        caption=f"{total['triplets_in']} triplets, of which {no_box} hit no annotated box",
-    )
+    title = f"Mined triplets against human boxes, {result['split']}: {result['samples']:,} samples"
+    print_head(console, title, result["source_kind"], result)
     columns = {
         "triplets": "triplets",
         "precision": "precision",
@@ -129,17 +141,16 @@ def print_audit(result: Mapping[str, Any], console: Console | None = None) -> No
         "objects": "objects",
         "object_recall": "found",
     }
-    table.add_column("class")
-    for head in columns.values():
-        table.add_column(head, justify="right", no_wrap=True)
-    for name, figures in result["per_class"].items():
-        table.add_row(name, *(_cell(figures[key]) for key in columns))
-    table.add_section()
-    table.add_row("all", *(_cell(total[key]) for key in columns), style="bold")
-    (console or standard_output()).print(table)
+    rows = [
+        [name, *(cell(figures[key]) for key in columns)]
+        for name, figures in {**result["per_class"], "all": total}.items()
+    ]
+    no_box = "–" if total["no_box"] is None else f"{total['no_box']:.1%}"
+    caption = f"{total['triplets_in']:,} triplets, of which {no_box} hit no annotated box"
+    print_table(console, ["class", *columns.values()], rows, caption=caption, bold=[len(rows) - 1])
 
 
-def _cell(value: int | float | None) -> str:
+def cell(value: int | float | None) -> str:
     if value is None:
         return "–"
-    return str(value) if isinstance(value, int) else f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"

@@ -1,12 +1,12 @@
 """Points of annotated boxes, quickly: a cloud has 10⁵ points and a sample tens of boxes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.geometry import oriented_box_corners, points_in_oriented_box
+from clip2.geometry import in_image, oriented_box_corners, points_in_oriented_box, project_points
 
 
 class BoxSearch:
@@ -29,6 +29,31 @@ class BoxSearch:
         low, high = np.searchsorted(self._points[:, 0], (T[0, 3] - reach, T[0, 3] + reach))
         near = self._points[low:high]
         return np.sort(self._order[low:high][points_in_oriented_box(near, T, size, margin)])
+
+
+def shared_counts(
+    annotations: Sequence[Mapping[str, Any]], crops: Sequence[NDArray[np.float32]], margin: float
+) -> NDArray[np.int64]:
+    """(boxes, crops) how many points of each crop (N_i, 3+) lie in each annotation's box.
+
+    Args:
+        margin: metres added on every side.
+    """
+    counts = np.zeros((len(annotations), len(crops)), np.int64)
+    if not crops:
+        return counts
+    search = BoxSearch(np.concatenate(crops))
+    crop = np.repeat(np.arange(len(crops)), [len(c) for c in crops])
+    for number, box in enumerate(annotations):
+        counts[number] = np.bincount(crop[search.inside(box, margin)], minlength=len(crops))
+    return counts
+
+
+def in_picture(points: NDArray[np.float32], frame: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """(N,) which points (N, 3+) of a sample lie in the picture of one of its frames (keys of store.schemas.FRAMES)."""
+    T, K = np.reshape(frame["T_cam_from_points"], (4, 4)), np.reshape(frame["K"], (3, 3))
+    uv, _ = project_points(points, T, K)
+    return in_image(uv, (frame["width"], frame["height"]))
 
 
 def annotation_corners(annotation: Mapping[str, Any]) -> NDArray[np.float64]:

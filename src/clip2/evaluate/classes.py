@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clip2.errors import InputError
 from clip2.evaluate.settings import NUSCENES_CLASSES
+from clip2.runtime.errors import InputError
 from clip2.scans.benchmark_classes import (
+    ARGOVERSE2_CLASSES,
     MODELNET40_CLASSES,
     ONCE_CLASSES,
     SCANNET_CLASSES,
@@ -18,6 +19,7 @@ BENCHMARK_CLASSES: dict[str, tuple[str, ...]] = {
     "sunrgbd": SUNRGBD_CLASSES,
     "scannet": SCANNET_CLASSES,
     "once": ONCE_CLASSES,
+    "argoverse2": ARGOVERSE2_CLASSES,
     "scanobjectnn": SCANOBJECTNN_CLASSES,
     "modelnet40": MODELNET40_CLASSES,
 }
@@ -25,7 +27,10 @@ BENCHMARK_CLASSES: dict[str, tuple[str, ...]] = {
 
 
 def choose_classes(asked: Sequence[str], header: Mapping[str, Any]) -> tuple[str, ...]:
-    """The classes to choose from: those asked for, else those of the objects' header, else the benchmark's own.
+    """The classes to choose from: those asked for, else those that the header names, else the benchmark's own.
+
+    Args:
+        header: of the objects, or of the human boxes.
 
     Raises:
         InputError: none of these says.
@@ -33,8 +38,8 @@ def choose_classes(asked: Sequence[str], header: Mapping[str, Any]) -> tuple[str
     classes = tuple(asked) or tuple(header.get("classes") or ()) or BENCHMARK_CLASSES.get(header["dataset"], ())
     if not classes:
         raise InputError(
-            f"setting 'classes': the objects of dataset {header['dataset']!r} name no classes and it is none of the "
-            f"benchmarks {', '.join(BENCHMARK_CLASSES)}; set `classes` to the names to choose from"
+            f"setting 'classes': the human boxes of dataset {header['dataset']!r} name no classes and it is none of "
+            f"{', '.join(BENCHMARK_CLASSES)}; set `classes` to the names to choose from"
         )
     return classes
 

@@ -15,14 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clip2.console import progress
 from clip2.evaluate.encoded_objects import write_encoded
 from clip2.evaluate.methods import TEACHER_2D, towers_by_name, view_encoders
-from clip2.evaluate.pictures import picture_features
-from clip2.evaluate.queries import Batch, batches, common_header
+from clip2.evaluate.object_shards import common_header
 from clip2.evaluate.rivals.projections import UNTUNED
 from clip2.evaluate.rivals.towers import read_tower
+from clip2.runtime.console import progress
+from clip2.store.crops import Batch, batches
 from clip2.store.provenance import provenance
+from clip2.teach.pictures import picture_features
 from clip2.teach.settings import TeachSettings
 from clip2.teach.teacher import load_teacher
 
@@ -41,7 +42,7 @@ def run(
     Args:
         objects: a shard that the `objects` stage wrote (.parquet, its points beside it).
         settings: of the teacher.
-        towers: given any, the vectors are theirs and not the frozen teacher's; adapters among them are passed over.
+        towers: given any, the vectors are theirs and not the frozen teacher's; adapters among them are ignored.
     """
     torch.set_num_threads(max(1, threads))
     points = objects.with_suffix(".h5")
@@ -49,7 +50,7 @@ def run(
     own = towers_by_name([tower for tower in map(read_tower, towers) if tower.base not in UNTUNED])
     made_from = provenance(
         "encode-objects", settings.model_dump(mode="json", exclude={"templates"}),
-        {"objects": objects, "points": points, **{f"towers/{name}": tower.path for name, tower in own.items()}},
+        {"objects": objects, "points": points, **{f"towers/{tower.path.name}": tower.path for tower in own.values()}},
         ("torch", "torch-scatter", "open_clip_torch", "pillow"),
     )  # fmt: skip
     teacher = load_teacher(settings.model, settings.pretrained, device)
@@ -69,7 +70,7 @@ def run(
                 yield [first + i for i in asked], {name: encode(some) for name, encode in encoders.items()}
             first += len(batch.rows)
 
-    digests = {name: made_from["inputs"][f"towers/{name}"] for name in own}
+    digests = {name: made_from["inputs"][f"towers/{tower.path.name}"] for name, tower in own.items()}
     write_encoded(out, vectors(), n, {"teacher": teacher.spec, "towers": digests, "provenance": made_from})
     log.info("%d objects, those of the benchmark's classes encoded by %s", n, ", ".join(encoders))
 

@@ -5,7 +5,6 @@ none; a depth method (n, V, D) of its views. Objects of no benchmark class are N
 header.
 """
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,8 +14,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.errors import InputError
-from clip2.store.atomic import atomic_path
+from clip2.runtime.errors import InputError
+from clip2.store.hdf5 import Data, Hdf5, new_hdf5, open_hdf5, write_header
 from clip2.teach.teacher import same_teacher
 
 Array = NDArray[Any]
@@ -31,37 +30,43 @@ def write_encoded(
         batches: rising rows of the shard, and their vectors by encoder. Other rows are NaN.
         n: rows of the shard.
     """
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
+        held: dict[str, h5py.Dataset] = {}
         for rows, vectors in batches:
             for name, values in vectors.items():
-                if name not in file:
-                    file.create_dataset(name, (n, *values.shape[1:]), np.float16, fillvalue=np.nan)
-                file[name][rows] = values.astype(np.float16)
-        file.attrs["clip2"] = json.dumps({"kind": "encoded objects", **header}, allow_nan=False)
+                if name not in held:
+                    shape = (n, *values.shape[1:])
+                    held[name] = file.create_dataset(name, shape, np.float16, fillvalue=np.nan, fletcher32=True)
+                held[name][rows] = values.astype(np.float16)
+        write_header(file, {"kind": "encoded objects", **header})
 
 
 class EncodedObjects:
     """Open files of several shards, by the digest of the objects that they are of."""
 
     def __init__(self) -> None:
-        self._of_objects: dict[str, dict[str, h5py.Dataset]] = {}
+        self._of_objects: dict[str, dict[str, Data]] = {}
 
-    def add(self, path: Path, file: h5py.File, teacher: Mapping[str, Any], towers: Mapping[str, str]) -> None:
+    def add(self, path: Path, file: Hdf5, teacher: Mapping[str, Any], towers: Mapping[str, str]) -> None:
         """Check an open file and take it in; arguments as those of :func:`open_encoded`."""
+        header = file.header()
         try:
-            header = json.loads(file.attrs["clip2"])
             said, made_with, objects = header["teacher"], header["towers"], header["provenance"]["inputs"]["objects"]
-        except (KeyError, ValueError) as error:
-            raise InputError(f"{path}: not a file of encoded objects ({error}); make it again") from None
-        if not same_teacher(said, teacher):
+            vectors = {name: file[name] for name in file}
+            if not all(data.ndim in (2, 3) and data.dtype.kind == "f" for data in vectors.values()):
+                raise ValueError("its data sets are no vectors")
+            same, made_with = same_teacher(said, teacher), dict(made_with)
+        except (KeyError, TypeError, ValueError) as error:
+            raise file.error(str(error)) from None
+        if not same:
             raise InputError(f"{path}: made with the teacher {said['model']!r} ({said['pretrained']!r}), but asked "
                              f"with {teacher['model']!r} ({teacher['pretrained']!r}); make it again")  # fmt: skip
         for name, digest in made_with.items():
             if towers.get(name, digest) != digest:
                 raise InputError(f"{path}: made with another tower {name}; make it again")
-        self._of_objects.setdefault(objects, {}).update({name: file[name] for name in file})
+        self._of_objects.setdefault(objects, {}).update(vectors)
 
-    def of(self, digest: str, encoders: Collection[str]) -> dict[str, h5py.Dataset]:
+    def of(self, digest: str, encoders: Collection[str]) -> dict[str, Data]:
         """Those of ``encoders``, as far as they are there, for the objects whose Parquet file has this digest."""
         return {name: data for name, data in self._of_objects.get(digest, {}).items() if name in encoders}
 
@@ -83,10 +88,8 @@ def open_encoded(
     with ExitStack() as files:
         for path in paths:
             try:
-                file = files.enter_context(h5py.File(path, "r"))
+                file = files.enter_context(open_hdf5(path, "file of encoded objects", "make it again"))
             except FileNotFoundError:
                 raise InputError(f"{path}: no such file; make it with `clip2 encode-objects`") from None
-            except OSError as error:
-                raise InputError(f"{path}: not a readable file of encoded objects ({error}); make it again") from None
             encoded.add(path, file, teacher, towers)
         yield encoded

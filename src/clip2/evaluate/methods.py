@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from clip2.errors import InputError
-from clip2.evaluate.pictures import picture_features
-from clip2.evaluate.queries import Batch
 from clip2.evaluate.rivals.depth_views import OncePerBatch, Projection, draw, encode_maps
 from clip2.evaluate.rivals.projections import PROJECTIONS, UNTUNED
 from clip2.evaluate.rivals.towers import Tower, build_adapter, build_visual, check_teacher
+from clip2.runtime.errors import InputError
+from clip2.store.crops import Batch
+from clip2.teach.pictures import picture_features
 from clip2.teach.teacher import Teacher
 
 TEACHER_2D = "teacher_2d"

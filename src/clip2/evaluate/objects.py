@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.console import progress
-from clip2.errors import InputError
 from clip2.evaluate.boxes import BoxSearch, annotation_corners
 from clip2.evaluate.settings import ObjectsSettings
 from clip2.geometry import project_box
+from clip2.runtime.console import progress
+from clip2.runtime.errors import InputError
 from clip2.scans.clouds import CloudError, load_points
 from clip2.scans.images import ImageError, read_frame_image
 from clip2.scans.sanity import FrameCheck
@@ -83,10 +83,11 @@ def run(
         _check_hits(annotations, table.n_rows, skipped["no_points"])
         if asked:  # Ingest leaves out samples whose recordings are missing.
             skipped["sample_without_frames"] += sum(map(len, asked.values()))
-        header = read_header(frames)
+        header, of_boxes = read_header(frames), read_header(annotations)
         table.header = points_writer.header = {
             "kind": "objects",
             **{key: header[key] for key in ("source", "source_kind", "dataset", "split", "sensor", "units", "axes")},
+            **({"classes": of_boxes["classes"]} if "classes" in of_boxes else {}),
             "protocol": settings.model_dump(mode="json"),
             "clouds_per_sample": clouds_used,
             "counts": {"annotations": n_annotations, "objects": table.n_rows},

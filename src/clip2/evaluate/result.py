@@ -1,12 +1,12 @@
 """The result file: what is in it and what is fixed. ``schemas/zeroshot.schema.json`` is generated from here."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from clip2.evaluate.result_file import ResultPart, read_result_file
-from clip2.store.atomic import write_json
+from clip2.store.atomic import write_sealed
 
 
 class ClassScore(ResultPart):
@@ -55,14 +55,22 @@ class Result(ResultPart):
     source_kind: Literal["real", "built-in world"]
     protocol: dict[str, Any] = Field(description="every choice that moves the numbers")
     n_objects: int = Field(ge=1)
-    skipped: dict[str, int] = Field(description="annotated boxes that were not asked about, by reason")
+    skipped: dict[str, int] = Field(description="annotated boxes that are no query, by reason")
     methods: dict[str, MethodScore]
     provenance: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _same_classes(self) -> Self:
+        classes = [method.per_class.keys() for method in self.methods.values()]
+        for name, method in self.methods.items():
+            if method.per_class.keys() != classes[0]:
+                raise ValueError(f"method {name} was asked about other classes than the first one")
+        return self
 
 
 def write_result(path: Path, result: dict[str, Any]) -> None:
     """Check against :class:`Result` and write; a failure here is a bug, not the user's."""
-    write_json(path, Result.model_validate(result).model_dump(mode="json"))
+    write_sealed(path, Result.model_validate(result).model_dump(mode="json"))
 
 
 def read_result(path: Path) -> Result:

@@ -1,10 +1,10 @@
 """Settings of the evaluation stages. Defaults are the nuScenes detection benchmark's."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from clip2.store.settings import Settings
+from clip2.runtime.settings import Settings
 
 NUSCENES_CLASSES = (
     "car",
@@ -49,7 +49,7 @@ Method = Literal[
 
 
 class ObjectsSettings(Settings):
-    """Which annotated objects are asked about, and which points they are given as."""
+    """Which annotated objects are queries, and which points they consist of."""
 
     class_range: dict[str, float] | None = Field(
         None,
@@ -86,7 +86,25 @@ class ObjectsSettings(Settings):
         return NUSCENES_CLASS_RANGE if dataset == "nuscenes" else {}
 
 
-class ZeroshotSettings(Settings):
+class MeasuredSettings(Settings):
+    """What all stages that measure a model have."""
+
+    shared_scenes: int | None = Field(
+        None,
+        ge=0,
+        description="scenes of the evaluation that were mined for the model, too, for the result to say; the workflow "
+        "counts them where `benchmarks.<name>.shared_scenes` allows any",
+    )
+
+    @model_serializer(mode="wrap")
+    def _only_where_told(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = serialise(self)
+        if self.shared_scenes is None:
+            del told["shared_scenes"]
+        return told
+
+
+class ZeroshotSettings(MeasuredSettings):
     """Which methods answer, and how the classes are worded for them."""
 
     methods: tuple[Method, ...] = Field(
@@ -120,3 +138,24 @@ class AuditSettings(Settings):
     max_bad_share: float = Field(
         0.01, ge=0, le=1, description="share of unreadable samples above which the stage fails"
     )
+
+
+class SearchAuditSettings(Settings):
+    """What is searched for by name among the mined things, and how they are compared with human boxes."""
+
+    queries: tuple[str, ...] = Field(
+        (), description="names to search for; () every fine name or category outside the benchmark's classes"
+    )
+    names: dict[str, str] = Field({}, description="other words for a name in the query")
+    ks: tuple[int, ...] = Field((1, 5, 10, 20, 50), min_length=1, description="recall is reported after so many things")
+    min_objects: int = Field(1, ge=1, description="names with fewer objects are not searched for")
+    margin_m: float = Field(
+        0.1, ge=0, le=1, description="metres added to every side of a box: annotations are not exact"
+    )
+    min_points: int = Field(5, ge=1, description="an object counts with this many points in one image")
+    min_sweep_range: float = Field(1.0, ge=0, description="as lift.min_sweep_range, so that the points are the same")
+    max_bad_share: float = Field(
+        0.01, ge=0, le=1, description="share of unreadable samples above which the stage fails"
+    )
+    chance_orders: int = Field(100, ge=1, description="random orders whose mean is the chance level")
+    seed: int = Field(0, ge=0, description="seed of these orders")

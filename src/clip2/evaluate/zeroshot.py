@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clip2.console import progress
-from clip2.errors import InputError
 from clip2.evaluate.classes import choose_classes, class_words
 from clip2.evaluate.encoded_objects import open_encoded
 from clip2.evaluate.ensemble.fusion import Fusion, fused, read_fusion
@@ -25,13 +23,16 @@ from clip2.evaluate.methods import (
 )
 from clip2.evaluate.metrics import DIGITS, chance_metrics, class_mean, confusion_counts, recognition_metrics
 from clip2.evaluate.networks import model_inputs
-from clip2.evaluate.queries import Shards, batches, common_header
+from clip2.evaluate.object_shards import common_header
 from clip2.evaluate.result import write_result
 from clip2.evaluate.rivals.projections import TUNED
 from clip2.evaluate.rivals.towers import Tower, read_tower
 from clip2.evaluate.settings import ZeroshotSettings
 from clip2.pretrain.model import load
+from clip2.runtime.console import progress
+from clip2.runtime.errors import InputError
 from clip2.store.atomic import read_json
+from clip2.store.crops import Shards, batches
 from clip2.store.provenance import git_state, provenance
 from clip2.teach.teacher import Teacher, load_teacher
 
@@ -244,6 +245,7 @@ def _protocol(
         "objects": header["protocol"],
         "queries": header.get("queries", "points inside the human 3D boxes"),
         **({"variant": header["variant"]} if "variant" in header else {}),
+        **({"shared_scenes": settings.shared_scenes} if settings.shared_scenes is not None else {}),
         "class_mean_top1": "unweighted mean over the classes that occur",
         "ties": "the class that comes first",
         "ci95": {

@@ -32,6 +32,13 @@ def points_in_oriented_box(
     return (np.abs(local) <= np.asarray(size_lwh, np.float64) / 2 + margin).all(1)
 
 
+def upright_boxes(T_points_from_box: ArrayLike, size_lwh: ArrayLike) -> NDArray[np.float64]:
+    """(..., 7) x y z l w h yaw of boxes whose z axis points up: (..., 4, 4) and (..., 3) full sizes, metres."""
+    T, size = np.asarray(T_points_from_box, np.float64), np.asarray(size_lwh, np.float64)
+    yaw = np.arctan2(T[..., 1, 0], T[..., 0, 0])
+    return np.concatenate([T[..., :3, 3], size, yaw[..., None]], axis=-1)
+
+
 def points_in_box(points: ArrayLike, box: ArrayLike, margin: float = 0.0) -> NDArray[np.bool_]:
     """Which points (N, 3+) lie in (or on) one upright box (7,), both in the same frame; (N,) bool."""
     box = np.asarray(box, np.float64)

@@ -21,6 +21,16 @@ def invert(T: ArrayLike) -> Array:
     return rigid(R, -R @ T[:3, 3])
 
 
+def is_rigid(T: ArrayLike, tolerance: float = 1e-3) -> bool:
+    """Whether it is a (4, 4) rotation with a shift, all finite, up to the rounding of text files."""
+    T = np.asarray(T, np.float64)
+    if T.shape != (4, 4) or not np.isfinite(T).all() or np.abs(T[:3, :3]).max() > 2:
+        return False
+    R = T[:3, :3]
+    upright = np.allclose(R @ R.T, np.eye(3), atol=tolerance) and np.linalg.det(R) > 0
+    return bool(upright and np.allclose(T[3], [0, 0, 0, 1]))
+
+
 def transform_points(points: ArrayLike, T: ArrayLike) -> Array:
     """Move points.
 

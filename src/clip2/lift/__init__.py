@@ -1,5 +1,7 @@
 """Lifting: a 2D box and a point cloud become the points of the object in the box, without any 3D label."""
 
+from __future__ import annotations  # so that help() shows `ArrayLike`
+
 from collections.abc import Callable
 from typing import Any
 

@@ -66,7 +66,7 @@ def depth_profiles(
     return DepthProfiles(
         sums[0],
         np.where(known[0, :, None], density[0], density[1]) / n_known,  # where one side is outside the image,
-        np.where(known[1, :, None], density[1], density[0]) / n_known,  # the other stands for both
+        np.where(known[1, :, None], density[1], density[0]) / n_known,  # the other counts for both
         density[2] / n_known,
         edges,
     )
@@ -103,38 +103,52 @@ def _visible_areas(boxes: Array, strips: Array, image_size: tuple[int, int]) -> 
     return area(strips) / area(boxes).clip(1e-9)
 
 
-def best_windows(p: DepthProfiles, extent: Array, min_extent: float, clutter_weight: float) -> tuple[Array, Array]:
-    """The depth interval of each box with the largest excess of points over the clutter that its surroundings show.
+def candidate_windows(
+    p: DepthProfiles, extent: Array, min_extent: float, clutter_weight: float, most: int
+) -> list[Array]:
+    """The depth intervals of each box with the largest excess of points over the clutter that its surroundings show.
 
     Excess is the number of points inside less the clutter expected there: half from above, half from the sides, of
     which the emptier one counts — a wall or a hedge goes on at both, a parked neighbour mostly at one. Of equal
-    intervals the shortest, then the nearest wins. Every box must have a point in it.
+    intervals the shortest, then the nearest wins. Intervals of one box do not overlap. Every box must have a point.
 
     Args:
         p: profiles of B boxes.
         extent: (B,) longest interval, metres per metre of depth.
         min_extent: metres, added to it.
         clutter_weight: factor on the clutter.
+        most: intervals of a box.
 
     Returns:
-        near (B,) and far (B,) in metres.
+        For each box (n ≤ most, 3): near, far (metres), excess (points); the best first.
     """
     n_bins = len(p.edges) - 1
     box, start = np.nonzero(np.diff(p.inside, axis=1) > 0)  # an interval begins at a point
     step = np.log(p.edges[1] / p.edges[0])
     longest = np.maximum(np.rint(np.log1p(extent[box] + min_extent / p.edges[start]) / step), 1)
     lengths = _window_lengths(min(int(longest.max()), n_bins))
-    stop = np.minimum(start[:, None] + lengths, n_bins)
+    stops = np.minimum(start[:, None] + lengths, n_bins)
 
     def count(sums: Array) -> Array:
-        return sums[box[:, None], stop] - sums[box, start][:, None]
+        return sums[box[:, None], stops] - sums[box, start][:, None]
 
     clutter = np.minimum(count(p.left), count(p.right)) + count(p.above)
-    excess = np.where(lengths <= longest[:, None], count(p.inside) - clutter_weight * clutter, -np.inf)
-    length = excess.argmax(1)  # the first, so the shortest, of equal ones
-    order = np.lexsort((start, length, -excess[np.arange(len(box)), length], box))
-    winner = order[np.unique(box[order], return_index=True)[1]]
-    return p.edges[start[winner]], p.edges[stop[winner, length[winner]]]
+    excesses = np.where(lengths <= longest[:, None], count(p.inside) - clutter_weight * clutter, -np.inf)
+    length = excesses.argmax(1)  # the first, so the shortest, of equal ones
+    stop, excess = (values[np.arange(len(box)), length] for values in (stops, excesses))
+    order = np.lexsort((start, length, -excess, box))
+    box, start, stop, excess = box[order], start[order], stop[order], excess[order]
+    found: list[list[tuple[float, float, float]]] = [[] for _ in extent]
+    for _ in range(most):
+        if not len(box):
+            break
+        winner = np.unique(box, return_index=True)[1]
+        for b, s, e, x in zip(box[winner].tolist(), start[winner], stop[winner], excess[winner].tolist()):
+            found[b].append((float(p.edges[s]), float(p.edges[e]), x))
+        own = winner[np.searchsorted(box[winner], box)]  # the winner of each interval's box
+        apart = (stop <= start[own]) | (start >= stop[own])
+        box, start, stop, excess = box[apart], start[apart], stop[apart], excess[apart]
+    return [np.array(intervals, np.float64).reshape(-1, 3) for intervals in found]
 
 
 def _window_lengths(longest: int) -> NDArray[np.int64]:

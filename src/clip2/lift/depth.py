@@ -37,7 +37,7 @@ class DepthParameters:
     Attributes:
         reward: how much the area of the object counts against the length of the surfaces cut. At ½ a wall that fills
             the box would cost as much to cut out as it brings.
-        crease: radians; surfaces that meet in a concave angle much larger than this are told apart.
+        crease: radians; surfaces that meet in a concave angle much larger than this are separated.
         outside: a connected piece of a plane of which more than this share lies outside the box is background.
         structure_outside: the same for a plane that has nothing behind it in the box: floor, wall, table top. All its
             pieces count as one.

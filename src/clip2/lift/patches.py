@@ -120,7 +120,7 @@ def continuity(patches: Patches, normal: Array, crease: float) -> Array:
     Args:
         patches: P of them, with L links.
         normal: (P, 3) of the surface that each lies on.
-        crease: radians; surfaces that meet in a concave angle much larger than this are told apart.
+        crease: radians; surfaces that meet in a concave angle much larger than this are separated.
     """
     centre, first, second = patches.centre, patches.first, patches.second
     step = centre[second] - centre[first]

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from clip2.console import progress
-from clip2.errors import InputError
 from clip2.lift import lift_boxes
 from clip2.lift.merge import Crop, ViewMerger, thinned
 from clip2.lift.sensor import METHOD_OF_SENSOR
 from clip2.lift.settings import LiftSettings
+from clip2.runtime.console import progress
+from clip2.runtime.errors import InputError
 from clip2.scans.clouds import Cloud, CloudError, load_points
 from clip2.scans.images import ImageError, read_frame_image
 from clip2.scans.sanity import FrameCheck
@@ -101,7 +101,7 @@ def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: 
 
 
 def _arguments(settings: LiftSettings, sensor: str) -> dict[str, Any]:
-    """The lifting method for a sensor, and its parameters; a mistyped one is told before any work, by trying it."""
+    """The lifting method for a sensor, and its parameters; a mistyped one is refused before any work, by trying it."""
     method = METHOD_OF_SENSOR[sensor] if settings.method == "auto" else settings.method
     fill = {"fill": settings.fill} if method == "depth" else {}
     arguments = {"method": method, **fill, **settings.parameters}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,23 @@ def save_checkpoint(path: Path, digest: str, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, digest: str, device: torch.device) -> dict[str, Any] | None:
-    """The state, or None where there is none of this run; says in the log why one is passed over."""
+    """The state, or None where there is none of this run; the log says why one is ignored."""
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load does not compare the checksums
+            if damaged := archive.testzip():
+                raise OSError(f"{damaged} in it is damaged")
         found = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        log.warning("%s cannot be read (%s); training starts from the beginning", path, str(error).splitlines()[0])
+        made_by, state = found["digest"], found["state"]
+    except Exception as error:  # of a damaged file, torch's own unpickler raises what it likes
+        words = str(error).splitlines() or [type(error).__name__]
+        log.warning("%s cannot be read (%s); training starts from the beginning", path, words[0])
         return None
-    if found["digest"] != digest:
+    if made_by != digest:
         log.warning("%s was made with other settings or data; training starts from the beginning", path)
         return None
-    state: dict[str, Any] = found["state"]
+    if not isinstance(state, dict):
+        log.warning("%s holds no state; training starts from the beginning", path)
+        return None
     return state

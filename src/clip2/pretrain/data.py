@@ -25,7 +25,7 @@ LARGEST_SHARE = 0.6
 @dataclass(frozen=True)
 class Batch:
     """B triplets: points (B, N, 3) metres and (B,) numbers of distinct ones; images, texts (B, D) unit vectors;
-    labels (B,) which text, text_weights (B,) 0 where it is not to be trusted, items (B,) which triplet."""
+    labels (B,) which text, text_weights (B,) 0 where it is not to be trusted, things (B,) of which thing."""
 
     points: Tensor
     count: Tensor
@@ -33,7 +33,7 @@ class Batch:
     texts: Tensor
     labels: Tensor
     text_weights: Tensor
-    items: Tensor
+    things: Tensor
 
 
 class TrainingSet:
@@ -43,7 +43,8 @@ class TrainingSet:
         self.header: dict[str, Any] = read_json(folder / "pack.json")
         with np.load(folder / "table.npz", allow_pickle=False) as table:
             parts = {name: torch.from_numpy(table[name]).to(device) for name in table.files}
-        self.offsets, self.label, self.trusted = parts["offsets"], parts["label"], parts["trusted"]
+        self.offsets, self.label = parts["offsets"], parts["label"]
+        self.trusted, self.thing = parts["trusted"], parts["thing"]
         self.text = parts["text"].float()
         files = (folder / "points.f16", 3), (folder / "image.f16", self.text.shape[1])
         where = device if _fits(sum(path.stat().st_size for path, _ in files), device) else torch.device("cpu")
@@ -80,7 +81,7 @@ class TrainingSet:
             texts=self.text[labels],
             labels=labels,
             text_weights=self.trusted[items].float(),
-            items=items,
+            things=self.thing[items],
         )
 
     def _rows(self, table: Tensor, index: Tensor) -> Tensor:

@@ -27,8 +27,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 
-from clip2.device import resolve_device
-from clip2.errors import InputError
+from clip2.runtime.device import resolve_device
+from clip2.runtime.errors import InputError
 
 EXCHANGE_TIMEOUT = timedelta(minutes=10)
 """Of one sum over the processes: longer than the main one takes to write a checkpoint."""
@@ -89,8 +89,8 @@ ALONE = Processes()
 def join(device: str) -> Iterator[tuple[Processes, torch.device]]:
     """The run that ``torchrun`` started this process for, or a run of one process; and this process's device.
 
-    ``device`` is as for :func:`clip2.device.resolve_device`, without a number where there are several processes: each
-    takes the GPU with its own number on its machine.
+    ``device`` is as for :func:`clip2.runtime.device.resolve_device`, without a number where there are several
+    processes: each takes the GPU with its own number on its machine.
     """
     if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         yield ALONE, resolve_device(device)
@@ -100,7 +100,7 @@ def join(device: str) -> Iterator[tuple[Processes, torch.device]]:
         torch.cuda.set_device(where)
     store, rank, size = next(rendezvous("env://", timeout=EXCHANGE_TIMEOUT))
     if rank:
-        logging.getLogger().setLevel(logging.WARNING)  # what the main process tells is enough
+        logging.getLogger("clip2").setLevel(logging.WARNING)  # what the main process tells is enough
     backend = "nccl" if where.type == "cuda" else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=EXCHANGE_TIMEOUT)
     yield Processes(rank, size, dist.PrefixStore("clip2", store)), where

@@ -64,7 +64,7 @@ class ContrastiveLoss(nn.Module):
         texts: Tensor,
         labels: Tensor,
         text_weights: Tensor,
-        items: Tensor,
+        things: Tensor,
     ) -> Losses:
         """Losses of a batch: the whole one, of all processes.
 
@@ -72,9 +72,10 @@ class ContrastiveLoss(nn.Module):
             points, images, texts: (B, D) unit vectors.
             labels: (B,) which text; items with the same text are not each other's negatives in the text term.
             text_weights: (B,) 0 for an item whose text is not to be trusted: it stays out of the text term.
-            items: (B,) which triplet; one that was drawn twice is not its own negative in the image term.
+            things: (B,) which thing a triplet shows; views of one thing are not each other's negatives in the image
+                term.
         """
         scale_text, scale_image = self.scales()
         text = info_nce(points, texts, scale_text, labels[:, None] == labels[None], text_weights)
-        image = info_nce(points, images, scale_image, items[:, None] == items[None], torch.ones_like(text_weights))
+        image = info_nce(points, images, scale_image, things[:, None] == things[None], torch.ones_like(text_weights))
         return Losses(self.weights[0] * text + self.weights[1] * image, text, image)

@@ -34,7 +34,7 @@ def valid_mask(count: Tensor, n: int) -> Tensor:
 
 def gather_points(values: Tensor, index: Tensor) -> Tensor:
     """(B, N, C) values at (B, ...) indices -> (B, ..., C)."""
-    b = len(values)
+    b = values.shape[0]  # `len` would be fixed where the encoder is exported
     rows = torch.arange(b, device=values.device).view(b, *[1] * (index.dim() - 1))
     flat = (rows * values.shape[1] + index).reshape(-1)
     return values.reshape(-1, values.shape[2]).index_select(0, flat).view(*index.shape, values.shape[2])
@@ -53,6 +53,10 @@ def farthest_points(xyz: Tensor, count: Tensor, m: int) -> Tensor:
     Each next point is the one whose nearest chosen point is farthest; of equals, the first. So all distinct points come
     before any repeat, and a repeat is the crop's first point.
     """
+    if torch.compiler.is_exporting():
+        from clip2.pretrain import exportable
+
+        return exportable.farthest_points(xyz, count, m)
     if _has_kernels(xyz) and xyz.shape[1] <= KERNEL_POINTS:
         from clip2.pretrain import kernels
 
@@ -65,6 +69,10 @@ def ball_query(centre: Tensor, xyz: Tensor, count: Tensor, k: int, radius: float
 
     Of equally distant points the first ones. It is a set: the twin has the nearest first, the kernel the lowest index.
     """
+    if torch.compiler.is_exporting():
+        from clip2.pretrain import exportable
+
+        return exportable.ball_query(centre, xyz, count, k, radius)
     if _has_kernels(xyz) and xyz.shape[1] <= KERNEL_POINTS:
         from clip2.pretrain import kernels
 

@@ -2,7 +2,7 @@
 
 points.f16   (ΣN, 3) x y z, metres, z up, around the middle of each crop's bounding box
 image.f16    (n, D) teacher's embeddings of the image crops
-table.npz    offsets (n+1,), label (n,) into text, trusted (n,), text (V, D)
+table.npz    offsets (n+1,), label (n,) into text, trusted (n,), thing (n,) numbers, text (V, D)
 pack.json    written last: labels, teacher, templates, counts by reason
 """
 
@@ -16,14 +16,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clip2.errors import InputError
-from clip2.pretrain.embeddings import Embeddings, read_embeddings
 from clip2.pretrain.holdout import scenes_held_out
+from clip2.pretrain.lost import check_any_triplets
 from clip2.pretrain.sampling import sample_rows
 from clip2.pretrain.settings import PretrainSettings
+from clip2.pretrain.tracked import Tracked, read_tracked
+from clip2.runtime.errors import InputError
 from clip2.store.atomic import write_json
+from clip2.store.crops import distinct_points
 from clip2.store.ragged import RaggedReader
 from clip2.store.tables import read_header, read_table
+from clip2.teach.embeddings import Embeddings, read_embeddings
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +35,12 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Shard:
-    """The three files of one training shard."""
+    """The files of one training shard."""
 
     triplets: Path
     points: Path
     embeddings: Path
+    tracks: Path | None = None
 
 
 @dataclass
@@ -49,18 +53,23 @@ class _Pack:
     lengths: list[Array] = field(default_factory=list)
     labels: list[Array] = field(default_factory=list)
     trusted: list[Array] = field(default_factory=list)
+    things: list[Array] = field(default_factory=list)
+    n_things: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     header: dict[str, Any] = field(default_factory=dict)
 
 
 def build_pack(shards: list[Shard], folder: Path, settings: PretrainSettings) -> None:
     """Write the packed folder. Memory: one shard's embeddings and a few thousand crops at a time."""
+    check_any_triplets([shard.triplets for shard in shards])
     folder.mkdir(parents=True, exist_ok=True)
     pack = _Pack(scenes_held_out([shard.triplets for shard in shards], settings.holdout))
     with (folder / "points.f16").open("wb") as points, (folder / "image.f16").open("wb") as image:
         for shard in shards:
             _add_shard(shard, settings, pack, points, image)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(pack.lengths), dtype=np.int64)])
+    offsets = np.concatenate(
+        [np.zeros(1, np.int64), np.cumsum(np.concatenate([np.zeros(0, np.int64), *pack.lengths]), dtype=np.int64)]
+    )
     n = len(offsets) - 1
     if n < 2:
         raise InputError(f"{n} of {pack.counts['triplets']} triplets left to train on ({dict(pack.counts)}); "
@@ -70,6 +79,7 @@ def build_pack(shards: list[Shard], folder: Path, settings: PretrainSettings) ->
         offsets=offsets,
         label=np.concatenate(pack.labels),
         trusted=np.concatenate(pack.trusted),
+        thing=np.concatenate(pack.things),
         text=np.stack(pack.texts),
     )
     counts = {**dict(sorted(pack.counts.items())), "trained_on": n}
@@ -81,10 +91,20 @@ def _add_shard(shard: Shard, settings: PretrainSettings, pack: _Pack, points: Bi
     embeddings = read_embeddings(shard.embeddings)
     table = read_table(shard.triplets, ["scene", "score", "n_points"])
     _same_world(shard, embeddings, table.num_rows, pack)
+    tracked = None
+    if settings.names_from == "tracks":
+        if shard.tracks is None:
+            raise InputError(
+                f"{shard.triplets}: names are to come from tracks, but no tracks are given for this shard (--tracks)"
+            )
+        tracked = read_tracked(shard.tracks, shard.triplets, embeddings.labels)
     aside = np.array([scene in pack.held_out for scene in table["scene"].to_pylist()], bool)
     label, trusted, keep = choose(
-        embeddings, aside, table["n_points"].to_numpy(), table["score"].to_numpy(), settings, pack.counts
+        embeddings, aside, table["n_points"].to_numpy(), table["score"].to_numpy(), settings, pack.counts, tracked
     )
+    things = np.arange(table.num_rows) if tracked is None else tracked.track
+    pack.things.append(pack.n_things + things[keep])
+    pack.n_things += int(things.max(initial=-1)) + 1
     renumber = np.array(
         [_text_id(pack, text, embeddings.text[i]) for i, text in enumerate(embeddings.labels)], np.int64
     )
@@ -100,7 +120,7 @@ def _add_shard(shard: Shard, settings: PretrainSettings, pack: _Pack, points: Bi
             if not np.isfinite(xyz).all():
                 raise InputError(f"{shard.points}: has points that are not finite numbers; delete it and run again")
             chosen = np.flatnonzero(keep[first : first + len(offsets) - 1])
-            crops, lengths = thin(xyz[:, :3], offsets, chosen, settings.max_points)
+            crops, lengths = thin(*distinct_points(xyz[:, :3], offsets), chosen, settings.max_points)
             points.write(crops.tobytes())
             pack.lengths.append(lengths)
             first += len(offsets) - 1
@@ -113,6 +133,7 @@ def choose(
     score: Array,
     settings: PretrainSettings,
     counts: Counter[str],
+    tracked: Tracked | None = None,
 ) -> tuple[Array, Array, Array]:
     """Apply the filters to one shard's triplets, counting what each takes: label (n,), trusted (n,), keep (n,).
 
@@ -122,6 +143,8 @@ def choose(
     label, n = embeddings.label_index, len(embeddings.label_index)
     keep = np.ones(n, bool)
     trusted = np.ones(n, bool)
+    if tracked is not None:
+        label = tracked.label
     counts["triplets"] += n
 
     def drop(reason: str, bad: Array) -> None:

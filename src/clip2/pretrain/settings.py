@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from clip2.store.settings import Settings
+from clip2.runtime.settings import Settings
 
 
 class PretrainSettings(Settings):
@@ -14,7 +14,7 @@ class PretrainSettings(Settings):
         "pointnet2-base", description="preset of widths and group sizes; tiny trains on a CPU in minutes"
     )
     centroids: Literal["farthest", "strided"] = Field(
-        "farthest", description="group centres: farthest point sampling, or every so-manieth point in scan order"
+        "farthest", description="group centres: farthest point sampling, or points at even steps in scan order"
     )
     size_input: bool = Field(True, description="give the encoder the crop's metric size")
     n_points: int = Field(1024, ge=8, le=8192, description="points a crop that the encoder sees")
@@ -22,6 +22,11 @@ class PretrainSettings(Settings):
 
     min_points: int = Field(5, ge=1, description="crops with fewer points are not trained on")
     min_score: float = Field(0.0, ge=0, le=1, description="detections below this score are not trained on")
+    names_from: Literal["views", "tracks"] = Field(
+        "views",
+        description="a triplet's label: the detector's for this view, or its track's, by detector and teacher over all "
+        "views of the thing; views of one track are then not each other's negatives",
+    )
     agreement: Literal["off", "drop-text", "drop", "relabel"] = Field(
         "off",
         description="where the teacher, shown the image crop, picks another label of the shard than the detector did: "

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from clip2.errors import InputError
 from clip2.pretrain.checkpoint import digest_of
 from clip2.pretrain.data import TrainingSet
 from clip2.pretrain.distributed import join, local_processes
@@ -15,8 +14,9 @@ from clip2.pretrain.modelfiles import write_model
 from clip2.pretrain.pack import Shard, build_pack
 from clip2.pretrain.settings import PretrainSettings
 from clip2.pretrain.train import LOG_NAME, train
+from clip2.runtime.errors import InputError
 from clip2.store.atomic import read_json, write_json
-from clip2.store.provenance import provenance
+from clip2.store.provenance import file_digest, provenance
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def run(
         data = TrainingSet(folder / PACK, where)
         encoder, logit_scale = train(data, settings, folder, digest, processes)
         if processes.main:
-            write_model(out_dir, encoder, logit_scale, settings, data.header, made_from, folder / LOG_NAME)
+            write_model(out_dir, encoder, logit_scale, settings, data.header, data.text, made_from, folder / LOG_NAME)
             shutil.rmtree(folder)
             log.info("%s written", out_dir)
 
@@ -71,6 +71,11 @@ def _provenance(shards: list[Shard], settings: PretrainSettings) -> dict[str, An
         for i, shard in enumerate(shards)
         for kind, path in (("triplets", shard.triplets), ("points", shard.points), ("embeddings", shard.embeddings))
     }
+    if settings.names_from == "tracks":
+        for i, shard in enumerate(shards):
+            if shard.tracks is not None:
+                members = shard.tracks.with_suffix(".members.parquet")
+                inputs |= {f"tracks/{i}": shard.tracks, f"members/{i}": members}
     return provenance("pretrain", settings.model_dump(mode="json"), inputs, PACKAGES, settings.seed)
 
 
@@ -80,9 +85,14 @@ def _digest(made_from: dict[str, Any]) -> str:
 
 
 def _pack(shards: list[Shard], folder: Path, settings: PretrainSettings, digest: str) -> None:
-    """Make the packed folder, unless the one of this run is there."""
+    """Make the packed folder, unless the one of this run is there, whole and undamaged."""
     done = folder / "digest.json"
-    if not done.is_file() or read_json(done) != digest:
-        shutil.rmtree(folder, ignore_errors=True)
-        build_pack(shards, folder, settings)
-        write_json(done, digest)
+    if done.is_file() and read_json(done) == {"made_from": digest, "files": _digests(folder)}:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    build_pack(shards, folder, settings)
+    write_json(done, {"made_from": digest, "files": _digests(folder)})
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.name != "digest.json"}

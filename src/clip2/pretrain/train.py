@@ -12,8 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clip2.console import progress
-from clip2.errors import InputError
 from clip2.pretrain.augment import augment
 from clip2.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from clip2.pretrain.data import TrainingSet, step_seed
@@ -24,6 +22,8 @@ from clip2.pretrain.precision import mixed_precision
 from clip2.pretrain.presets import encoder_config
 from clip2.pretrain.settings import PretrainSettings
 from clip2.pretrain.train_log import TrainLog
+from clip2.runtime.console import progress
+from clip2.runtime.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def train_step(
 ) -> Tensor:
     """One step on the batch of the triplets ``items``.
 
-    Each process draws and augments the whole batch, so that it is the same one however many they are, and encodes its
+    Each process draws and augments the whole batch, so that it does not depend on their number, and encodes its
     own rows of it.
 
     Returns: (5,) on the device: loss, its text and image term, and, after the step, the two 1 / temperature.
@@ -132,7 +132,7 @@ def train_step(
     with mixed_precision(data.device):
         features = parts.encoder(points[own], count[own])
     features = processes.gather(features, len(items))
-    losses = parts.criterion(features, batch.images, batch.texts, batch.labels, batch.text_weights, batch.items)
+    losses = parts.criterion(features, batch.images, batch.texts, batch.labels, batch.text_weights, batch.things)
     parts.optimiser.zero_grad(set_to_none=True)
     losses.total.backward()
     processes.average_gradients(p for group in parts.optimiser.param_groups for p in group["params"])
@@ -174,18 +174,33 @@ def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
 
 
 def _resume(parts: Parts, folder: Path, digest: str, device: torch.device, processes: Processes) -> int:
-    """Load the checkpoint, if there is one, into ``parts``; cut the log to its step; return the step to go on with."""
+    """Load the checkpoint, if there is one, into ``parts``; cut the log to its step; return the step to resume at."""
     state = load_checkpoint(folder / CHECKPOINT_NAME, digest, device)
-    step = 0 if state is None else int(state["step"])
+    step = 0 if state is None else state.get("step")
+    if not isinstance(step, int):
+        raise InputError(f"{folder / CHECKPOINT_NAME}: is damaged (it has no step); delete it and run again")
+    path = folder / LOG_NAME
+    lines: list[str] = []
+    if processes.main:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        if len(lines) < step:
+            log.warning(
+                "%s has only %d of the first %d steps; training starts from the beginning", path, len(lines), step
+            )
+            step = 0
     main_step = int(processes.tell("first step", str(step)))
-    if step != main_step:
+    if main_step == 0:
+        state, step = None, 0
+    elif step != main_step:
         raise InputError(f"{folder / CHECKPOINT_NAME}: process {processes.rank} reads step {step} and the main one "
                          f"{main_step}; all need one shared folder (--checkpoints)")  # fmt: skip
     if state is not None:
-        parts.load(state)
+        try:
+            parts.load(state)
+        except (KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{folder / CHECKPOINT_NAME}: is damaged ({reason}); delete it and run again") from None
         log.info("taken up again at step %d", step)
     if processes.main:
-        path = folder / LOG_NAME
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[:step] if path.exists() else []
-        path.write_text("".join(lines), encoding="utf-8")
+        path.write_text("".join(lines[:step]), encoding="utf-8")
     return step

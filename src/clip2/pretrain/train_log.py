@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 
 Moment = torch.cuda.Event | float
 

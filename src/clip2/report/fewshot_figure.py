@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from clip2.evaluate.fewshot.result import FewshotMethodScore, FewshotResult
+from clip2.evaluate.result_file import made_from
 from clip2.report.style import ALARM, FAINT, INK, METHODS, MUTED, new_figure, save, style
 
 LINES = {
@@ -42,7 +43,7 @@ def fewshot_figure(result: FewshotResult, out_png: Path) -> None:
         if result.source_kind != "real":
             warning = f"{result.source_kind.upper()}: not figures of a real data set"
             axes.text(0.01, 0.98, warning, transform=axes.transAxes, va="top", color=ALARM, fontweight="bold")
-        save(figure, out_png)
+        save(figure, out_png, made_from(result.model_dump()))
 
 
 def _series(method: FewshotMethodScore) -> tuple[list[int], list[float], list[float]]:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from clip2.evaluate.result import MethodScore, Result
+from clip2.evaluate.result_file import made_from
 from clip2.report.style import ALARM, MUTED, new_figure, save, style
 from clip2.report.table import heading, warning
 
@@ -23,7 +24,7 @@ def result_figure(result: Result, out_png: Path) -> None:
         figure.suptitle(heading(result), x=0.01, ha="left", fontsize=13, fontweight="bold")
         if told := warning(result):
             figure.text(0.995, 0.975, told, ha="right", va="top", fontsize=10, fontweight="bold", color=ALARM)
-        save(figure, out_png)
+        save(figure, out_png, made_from(result.model_dump()))
 
 
 def _classes(axes: Axes, result: Result, classes: list[str]) -> None:

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from clip2.console import console as standard_output
-from clip2.errors import InputError
+from clip2.runtime.console import console as standard_output
+from clip2.runtime.errors import InputError
+from clip2.runtime.tables import print_table
 
 
 @dataclass
@@ -73,16 +72,17 @@ def _number(text: str) -> float:
 def print_usage(folder: Path, console: Console | None = None) -> None:
     """Print :func:`read_usage`, the longest rule first."""
     usage = read_usage(folder)
-    table = Table(box=box.SIMPLE_HEAD, title="Time and peak memory by rule")
-    table.add_column("rule")
-    for head in ("jobs", "time in all", "longest job", "peak memory"):
-        table.add_column(head, justify="right", no_wrap=True)
-    for rule, one in sorted(usage.items(), key=lambda item: -item[1].seconds):
-        table.add_row(rule, str(one.jobs), f"{one.seconds:,.1f} s", f"{one.longest_s:,.1f} s", f"{one.peak_mb:,.0f} MB")
-    table.add_section()
-    peak = max(one.peak_mb for one in usage.values())
-    total = sum(one.seconds for one in usage.values())
-    longest = max(one.longest_s for one in usage.values())
-    jobs = sum(one.jobs for one in usage.values())
-    table.add_row("all", str(jobs), f"{total:,.1f} s", f"{longest:,.1f} s", f"{peak:,.0f} MB", style="bold")
-    (console or standard_output()).print(table)
+    rows = [
+        _row(rule, one.jobs, one.seconds, one.longest_s, one.peak_mb)
+        for rule, one in sorted(usage.items(), key=lambda item: -item[1].seconds)
+    ]
+    every = usage.values()
+    most = [max(getattr(one, name) for one in every) for name in ("longest_s", "peak_mb")]
+    rows.append(_row("all", sum(one.jobs for one in every), sum(one.seconds for one in every), *most))
+    head = ["stage", "jobs", "time in all", "longest job", "peak memory"]
+    title = "Time and peak memory of each stage"
+    print_table(console or standard_output(), head, rows, title=title, bold=[len(rows) - 1])
+
+
+def _row(name: str, jobs: int, seconds: float, longest_s: float, peak_mb: float) -> list[str]:
+    return [name, f"{jobs:,}", f"{seconds:,.1f} s", f"{longest_s:,.1f} s", f"{peak_mb:,.0f} MB"]

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 
+from clip2.evaluate.result_file import made_from
 from clip2.report.style import ALARM, FAINT, INK, MUTED, new_figure, save, style
 from clip2.store.ragged import RaggedReader
 from clip2.store.tables import iterate_rows, read_header, read_table
@@ -27,11 +28,12 @@ def triplets_figure(triplets: Path, points: Path, out_png: Path, seed: int = 0) 
         triplets, points: the shard's Parquet and HDF5 files.
     """
     header = read_header(triplets)
+    made = made_from({"source": header["source"], "mined_by": triplets.parent.name})
     labels = read_table(triplets, ["label"]).column("label").to_pylist()
     if not labels:  # scenes are dealt out by a hash: a small data set can leave a shard empty
         empty = new_figure(8, 1)
         empty.text(0.5, 0.5, f"no triplets in {triplets.stem}", ha="center", va="center")
-        save(empty, out_png)
+        save(empty, out_png, made)
         return
     chosen = choose(labels, COLUMNS * ROWS, seed)
     drawn = set(chosen)
@@ -57,7 +59,7 @@ def triplets_figure(triplets: Path, points: Path, out_png: Path, seed: int = 0) 
         figure.suptitle(f"{title}: image, points from the sensor, points from above", fontsize=12, fontweight="bold")
         if header["source_kind"] != "real":
             figure.text(0.995, 0.995, header["source_kind"].upper(), ha="right", va="top", color=ALARM, weight="bold")
-        save(figure, out_png)
+        save(figure, out_png, made)
 
 
 def choose(labels: list[str], n: int, seed: int) -> list[int]:

@@ -1,41 +1,19 @@
-"""Any result file as a table on the console: its name says which task it is of."""
+"""Any result file as a table on the console."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from pydantic import BaseModel
-
-from clip2.errors import InputError
-from clip2.evaluate.fewshot.result import FewshotResult, print_fewshot, read_fewshot
-from clip2.evaluate.localization.result import LocalizationResult, print_localization, read_localization
-from clip2.evaluate.result import Result
-from clip2.evaluate.retrieval.result import RetrievalResult, print_retrieval, read_retrieval
-from clip2.report.table import print_result
-
-
-class ResultKind(NamedTuple):
-    """The form of a task's results, and how they are shown."""
-
-    model: type[BaseModel]
-    show: Callable[[Path], Any]
-
-
-RESULTS: dict[str, ResultKind] = {
-    "zeroshot": ResultKind(Result, print_result),
-    "fewshot": ResultKind(FewshotResult, lambda path: print_fewshot(read_fewshot(path))),
-    "localization": ResultKind(LocalizationResult, lambda path: print_localization(read_localization(path))),
-    "retrieval": ResultKind(RetrievalResult, lambda path: print_retrieval(read_retrieval(path))),
-}
+from clip2.report.named import print_named
 
 
 def show_result(path: Path) -> None:
-    """Print a result file, named ``{benchmark}_{task}.json``.
+    """Print a result file: a search (which lies in a folder of this name), or one whose name says what it is of.
 
     Raises:
-        InputError: another name, or not a result of that task.
+        InputError: missing, of another name, or not what its name says.
     """
-    task = path.stem.rpartition("_")[2]
-    if task not in RESULTS:
-        raise InputError(f"{path}: a result is named BENCHMARK_TASK.json, with a task of {', '.join(RESULTS)}")
-    RESULTS[task].show(path)
+    if path.absolute().parent.name != "search":
+        print_named(path)
+        return
+    from clip2.report.search import print_search, read_search  # only here: it loads what searches
+
+    print_search(read_search(path))

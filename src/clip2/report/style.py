@@ -43,7 +43,14 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a PNG atomically; the same figure gives the same bytes."""
+def save(figure: Figure, path: Path, made_from: str = "") -> None:
+    """Write a PNG atomically; the same figure gives the same bytes.
+
+    Args:
+        made_from: stands below the figure, and in the file's text.
+    """
+    if made_from:
+        figure.supxlabel(made_from, x=0.01, ha="left", fontsize=7.5, color=MUTED)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+        text = {"Software": None, "Description": made_from or None}
+        figure.savefig(temporary, format="png", dpi=150, metadata=text)

@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from clip2.console import console as standard_output
-from clip2.evaluate.result import MethodScore, Result, read_result
-
-WIDE = 160
-"""Columns of a terminal from which the per-class table stands beside the total's instead of below it."""
+from clip2.evaluate.result import Result, read_result
+from clip2.evaluate.result_file import made_from
+from clip2.runtime.console import console as standard_output
+from clip2.runtime.tables import print_by_class, print_table
 
 
 def warning(result: Result) -> str | None:
@@ -21,7 +18,14 @@ def warning(result: Result) -> str | None:
 
 
 def _spelling(dataset: str) -> str:
-    return {"nuscenes": "nuScenes", "sunrgbd": "SUN RGB-D", "scannet": "ScanNet", "once": "ONCE"}.get(dataset, dataset)
+    names = {
+        "nuscenes": "nuScenes",
+        "once": "ONCE",
+        "argoverse2": "Argoverse 2",
+        "sunrgbd": "SUN RGB-D",
+        "scannet": "ScanNet",
+    }
+    return names.get(dataset, dataset)
 
 
 def heading(result: Result) -> str:
@@ -42,54 +46,37 @@ def print_result(path: Path, console: Console | None = None) -> None:
     console = console or standard_output()
     console.print()
     if told := warning(result):
-        console.print(f"[bold white on red] {told} [/]")
-    console.print(f"[bold]{heading(result)}[/]")
-    totals, classes = totals_table(result), classes_table(result)
-    if console.width >= WIDE:
-        grid = Table.grid(padding=(0, 2))
-        grid.add_row(totals, classes)
-        console.print(grid)
-    else:
-        console.print(totals)
-        console.print(classes)
+        console.print(f" {told} ", style="bold white on red")
+    console.print(heading(result), style="bold", highlight=False)
+    console.print(made_from(result.model_dump()), highlight=False)
+    _print_totals(result, console)
+    first = next(iter(result.methods.values()), None)
+    counts = {
+        label: max(method.per_class[label].n for method in result.methods.values())
+        for label in (first.per_class if first else ())
+    }
+    methods = {
+        name: {label: score.top1 for label, score in method.per_class.items()}
+        for name, method in result.methods.items()
+    }
+    print_by_class(console, counts, methods, title="Recognised of each class, %")
     skipped = ", ".join(f"{reason} {n:,}" for reason, n in result.skipped.items()) or "none"
-    console.print(f"[dim]boxes not asked about: {skipped}[/]\n")
+    console.print(f"boxes not asked about: {skipped}\n", style="dim", highlight=False)
 
 
-def totals_table(result: Result) -> Table:
-    """One row a method."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("method")
-    for head in ("class mean", "95 %", "top-1", "top-3", "top-5", "n"):
-        table.add_column(head, justify="right", no_wrap=True)
-    best = max(m.class_mean_top1 for m in result.methods.values()) if result.methods else 0.0
-    for name, method in result.methods.items():
-        interval = "–" if method.ci95 is None else f"{method.ci95[0]:.1%} – {method.ci95[1]:.1%}".replace("%", "")
-        table.add_row(
+def _print_totals(result: Result, console: Console) -> None:
+    """One row a method, the best one in bold."""
+    head = ("method", "class mean", "95 %", "top-1", "top-3", "top-5", "n")
+    best = max((m.class_mean_top1 for m in result.methods.values()), default=0.0)
+    rows = [
+        (
             name,
             f"{100 * method.class_mean_top1:.1f}",
-            interval,
+            "–" if method.ci95 is None else " – ".join(f"{100 * end:.1f}" for end in method.ci95),
             *(f"{100 * value:.1f}" for value in (method.top1, method.top3, method.top5)),
             f"{method.n:,}",
-            style="bold" if method.class_mean_top1 == best else "",
         )
-    return table
-
-
-def classes_table(result: Result) -> Table:
-    """One row a class: its number of objects and the top-1 of every method, in percent."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("class")
-    table.add_column("n", justify="right")
-    for name in result.methods:
-        table.add_column(name, justify="right", no_wrap=True)
-    first = next(iter(result.methods.values()), None)
-    for label in first.per_class if first else ():
-        n = max(method.per_class[label].n for method in result.methods.values())
-        table.add_row(label, f"{n:,}", *(_percent(method, label) for method in result.methods.values()))
-    return table
-
-
-def _percent(method: MethodScore, label: str) -> str:
-    top1 = method.per_class[label].top1
-    return "–" if top1 is None else f"{100 * top1:.1f}"
+        for name, method in result.methods.items()
+    ]
+    bold = [number for number, method in enumerate(result.methods.values()) if method.class_mean_top1 == best]
+    print_table(console, head, rows, bold=bold)

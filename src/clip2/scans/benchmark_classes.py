@@ -24,6 +24,36 @@ SCANNET_CLASSES = (
 )
 """The 18 of the instance benchmark without "other furniture"."""
 
+ARGOVERSE2_CLASSES = (
+    "regular_vehicle",
+    "pedestrian",
+    "bicyclist",
+    "motorcyclist",
+    "wheeled_rider",
+    "bollard",
+    "construction_cone",
+    "sign",
+    "construction_barrel",
+    "stop_sign",
+    "mobile_pedestrian_crossing_sign",
+    "large_vehicle",
+    "bus",
+    "box_truck",
+    "truck",
+    "vehicular_trailer",
+    "truck_cab",
+    "school_bus",
+    "articulated_bus",
+    "message_board_trailer",
+    "bicycle",
+    "motorcycle",
+    "wheeled_device",
+    "wheelchair",
+    "stroller",
+    "dog",
+)
+"""The 26 of the detection challenge (its API: SensorCompetitionCategories), in lower case."""
+
 ONCE_CLASSES = ("car", "truck", "bus", "pedestrian", "cyclist")
 
 SCANOBJECTNN_CLASSES = (

@@ -1,6 +1,5 @@
-"""Point cloud files and depth images → (N, 4) float32 x y z intensity, metres, in the frame of the points."""
+"""Point cloud files and depth images → (N, 4) x y z intensity, metres, in the frame of the points."""
 
-import io
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -8,65 +7,107 @@ from typing import Any
 
 import numpy as np
 
+from clip2.scans.argoverse2.points import feather_rows
 from clip2.scans.depth import Cloud, CloudError, depth_cloud
-from clip2.scans.files import read_bytes
-from clip2.scans.sunrgbd.points import read_points as votenet_points
+from clip2.scans.files import read_bytes, what_is
+from clip2.scans.point_files import Rows, las_rows, npy_rows, pcd_rows, ply_rows
+from clip2.scans.records import COLUMNS, record_complaint
+from clip2.scans.sunrgbd.points import votenet_rows
+
+FINE = 2**14
+"""Steps of float32 that a cloud has to extend over: 80 m in steps of 5 mm. Map coordinates in float32 have fewer."""
+NEAR = 1e4
+"""Units (metres or millimetres) from the origin up to which float32 is precise enough in either."""
+FAR = 2.0**16
+"""Metres from the origin of the points' frame, from which on float32 moves points by more than 4 mm."""
 
 
-def _raw_float32(path: Path, columns: int) -> Cloud:
+def _raw_float32(data: bytes, columns: int) -> Rows:
     """A headerless file of little-endian float32 rows, x y z intensity first."""
-    data = read_bytes(path)
-    if not data or len(data) % (4 * columns):
-        raise CloudError(
-            "cloud_truncated",
-            f"{path}: {len(data)} bytes is not a whole number of {columns}×float32 points; copy it again",
-        )
-    return _with_intensity(np.frombuffer(data, "<f4").reshape(-1, columns))
+    complaint = record_complaint(data, columns) if data else "is empty"
+    if complaint:
+        raise ValueError(complaint)
+    rows = np.frombuffer(data, "<f4").reshape(-1, columns)
+    return rows[:, :4] if columns > 3 else np.column_stack([rows, np.zeros(len(rows), np.float32)])
 
 
-def _npy(path: Path) -> Cloud:
-    """A NumPy array (N, 3 or more) of numbers, x y z intensity first."""
-    try:
-        array = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise CloudError("cloud_unreadable", f"{path}: not a NumPy array of numbers ({error})") from None
-    if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "fiu":
-        raise CloudError("cloud_unreadable", f"{path}: {array.dtype} {array.shape}, not numbers of (N, 3 or more)")
-    return _with_intensity(array.astype(np.float32))
-
-
-def _with_intensity(rows: Cloud) -> Cloud:
-    """(N, 4) of rows (N, 3 or more); intensity is 0 where there is none."""
-    return rows[:, :4] if rows.shape[1] > 3 else np.column_stack([rows, np.zeros(len(rows), np.float32)])
-
-
-READERS: dict[str, Callable[[Path], Cloud]] = {
-    "nuscenes-pcd-bin": lambda path: _raw_float32(path, 5),  # x y z intensity ring
+READERS: dict[str, Callable[[bytes], Rows]] = {
+    "nuscenes-pcd-bin": partial(_raw_float32, columns=5),  # x y z intensity ring
     # x y z intensity …; four columns: KITTI, ONCE
-    **{f"float32x{columns}": partial(_raw_float32, columns=columns) for columns in range(3, 10)},
-    "npy": _npy,
-    "votenet-mat": votenet_points,  # x y z r g b, made by VoteNet's scripts for SUN RGB-D
+    **{f"float32x{columns}": partial(_raw_float32, columns=columns) for columns in COLUMNS},
+    "npy": npy_rows,
+    "pcd": pcd_rows,
+    "ply": ply_rows,
+    "las": las_rows,
+    "argoverse2-feather": feather_rows,
+    "votenet-mat": votenet_rows,  # x y z r g b, made by VoteNet's scripts for SUN RGB-D
 }
-"""Format name in a frame's ``clouds`` → reader; depth images: ``clip2.scans.depth.READERS``."""
+"""Format name in a frame's ``clouds`` → reader of a file's bytes, which raises ValueError with the reason; depth
+images: ``clip2.scans.depth.READERS``."""
 
 
-def read_cloud(path: Path, format: str, depth: Mapping[str, Any] | None = None) -> Cloud:
-    """Read one cloud file or depth image; rows that are not finite are left out.
+OWN_WORD = {
+    "npy": "NumPy",
+    "pcd": "PCD",
+    "ply": "PLY",
+    "las": "LAS",
+    "argoverse2-feather": "Arrow",
+    "votenet-mat": "MATLAB",
+}
+"""Format → a word of what :func:`clip2.scans.files.what_is` says of its files."""
+
+
+def read_cloud(path: Path, format: str, depth: Mapping[str, Any] | None = None) -> Rows:
+    """Read one cloud file or depth image, as precisely as it is stored (float32 or float64).
+
+    Points whose place is not finite are left out; an intensity that is not is 0.
 
     Args:
         depth: for a depth image, its calibration (store.schemas.DEPTH); the cloud is in the depth camera's frame then.
 
     Raises:
-        CloudError: missing, truncated or empty.
+        CloudError: missing, damaged, of another form, or empty.
     """
     try:
-        cloud = READERS[format](path) if depth is None else depth_cloud(path, format, depth)
-    except FileNotFoundError:
-        raise CloudError("cloud_missing", f"{path}: no such point cloud; check the data root") from None
-    finite = np.isfinite(cloud).all(1)
-    if not finite.any():
-        raise CloudError("cloud_empty", f"{path}: holds no finite point; copy it again")
-    return cloud if finite.all() else cloud[finite]
+        if depth is not None:
+            return depth_cloud(path, format, depth)
+        data = read_bytes(path)
+    except FileNotFoundError as error:
+        raise CloudError("cloud_missing", f"{error}; check the data root") from None
+    except OSError as error:
+        raise CloudError("cloud_unreadable", f"{path}: cannot be read ({error})") from None
+    try:
+        rows = READERS[format](data)
+    except ValueError as error:
+        kind = what_is(data)
+        own = kind is None or OWN_WORD.get(format, "-") in kind
+        told = str(error) if own else f"is {kind} (declared as {format})"
+        truncated = not data or "cut short" in told or "not a whole number" in told
+        raise CloudError("cloud_truncated" if truncated else "cloud_unreadable", f"{path}: {told}") from None
+    if not len(rows) or not np.isfinite(rows.sum(dtype=np.float64)):  # else every number is finite
+        finite = np.isfinite(rows[:, :3]).all(1)
+        if not finite.any():
+            raise CloudError("cloud_empty", f"{path}: holds no finite point; copy it again")
+        rows = rows[finite]
+        rows[:, 3] = np.nan_to_num(rows[:, 3], posinf=0, neginf=0)
+    if (rounded := _rounded(rows)) is not None:
+        raise CloudError("cloud_rounded", f"{path}: {rounded}")
+    return rows
+
+
+def _rounded(rows: Rows) -> str | None:
+    """What to say of coordinates that float32 has rounded to a grid as coarse as the things in the cloud."""
+    if rows.dtype != np.float32 or max(-float(rows.min()), float(rows.max())) < NEAR:
+        return None
+    low, high = rows[:, :3].min(0).astype(np.float64), rows[:, :3].max(0).astype(np.float64)
+    reach = np.maximum(-low, high)
+    step, extent = np.spacing(reach.max().astype(np.float32)), (high - low).max()
+    if reach.max() < NEAR or extent > FINE * step:
+        return None
+    return (
+        f"coordinates reach {reach.max():.0f}, where float32 only has steps of {step:g}; store them as float64, or "
+        "relative to the sensor"
+    )
 
 
 def load_points(clouds: list[Mapping[str, Any]], data_root: Path, min_range: float = 0.0) -> Cloud:
@@ -82,14 +123,17 @@ def load_points(clouds: list[Mapping[str, Any]], data_root: Path, min_range: flo
     """
     parts: list[Cloud] = []
     for cloud in clouds:
-        points = read_cloud(data_root / cloud["path"], cloud["format"], cloud.get("depth"))
+        rows = read_cloud(data_root / cloud["path"], cloud["format"], cloud.get("depth"))
         T = np.asarray(cloud["T_points_from_cloud"], np.float64).reshape(4, 4)
         if not np.array_equal(T, np.eye(4)):
             if parts and cloud.get("depth") is None:
-                points = points[~(np.abs(points[:, :2]) < min_range).all(1)]
-            moved = points[:, :3].astype(np.float64) @ T[:3, :3].T + T[:3, 3]
-            points = np.column_stack([moved.astype(np.float32), points[:, 3]])
-        parts.append(points)
+                rows = rows[~(np.abs(rows[:, :2]) < min_range).all(1)]
+            # In float64: map coordinates lose their millimetres in float32.
+            moved = rows[:, :3].astype(np.float64) @ T[:3, :3].T + T[:3, 3]
+            rows = np.column_stack([moved, rows[:, 3]])
+        if len(rows) and (away := float(np.median(np.abs(rows[:, :3]).max(1)))) > FAR:
+            raise CloudError("cloud_far", f"{cloud['path']}: is {away:.0f} m away from where its calibration has it")
+        parts.append(rows.astype(np.float32))
     return np.concatenate(parts)
 
 

@@ -1,5 +1,6 @@
 """Depth images → points in the depth camera's frame (x right, y down, z forward), metres."""
 
+import struct
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.scans.files import read_bytes
+from clip2.scans.files import read_bytes, what_is
+from clip2.scans.png import SIGNATURE, checked_png
 
 Cloud = NDArray[np.float32]
 Depth = NDArray[np.uint16]
@@ -23,11 +25,30 @@ class CloudError(Exception):
         self.reason = reason
 
 
-def _png(path: Path, data: bytes, _: Mapping[str, Any]) -> Depth:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if image is None or image.dtype != np.uint16 or image.ndim != 2:
+def _png(path: Path, data: bytes, depth: Mapping[str, Any]) -> Depth:
+    if not data.startswith(SIGNATURE):
+        raise CloudError("depth_unreadable", f"{path}: is {what_is(data) or 'no PNG'}; it has to be a 16-bit PNG")
+    try:
+        plain = checked_png(data)
+    except ValueError as error:
+        raise CloudError("depth_unreadable", f"{path}: {error}; copy it again") from None
+    width, height, bits, colours = struct.unpack_from(">IIBB", plain, 16)
+    if (bits, colours) != (16, 0):
         raise CloudError("depth_unreadable", f"{path}: not a 16-bit one-channel PNG; copy it again")
+    _check_size(path, (width, height), depth)
+    image = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None or image.dtype != np.uint16 or image.shape != (height, width):
+        raise CloudError("depth_unreadable", f"{path}: the PNG is damaged; copy it again")
     return np.asarray(image, np.uint16)
+
+
+def _check_size(path: Path, size: tuple[int, int], depth: Mapping[str, Any]) -> None:
+    """Before anything is decoded: a damaged head asks for gigabytes."""
+    wanted = depth["width"], depth["height"]
+    if size != wanted:
+        raise CloudError(
+            "depth_size", f"{path}: is {size[0]}×{size[1]}, its calibration is for {wanted[0]}×{wanted[1]}"
+        )
 
 
 def _png_rotated(path: Path, data: bytes, depth: Mapping[str, Any]) -> Depth:
@@ -37,15 +58,23 @@ def _png_rotated(path: Path, data: bytes, depth: Mapping[str, Any]) -> Depth:
 
 
 def _zlib(path: Path, data: bytes, depth: Mapping[str, Any]) -> Depth:
+    size, inflater = 2 * depth["width"] * depth["height"], zlib.decompressobj()
     try:
-        plain = zlib.decompress(data)
+        plain = inflater.decompress(data, min(size, MOST_BYTES) + 1)
     except zlib.error as error:
         raise CloudError("depth_unreadable", f"{path}: the compressed depth is damaged ({error})") from None
-    if len(plain) != 2 * depth["width"] * depth["height"]:
-        raise CloudError("depth_size", f"{path}: {len(plain)} bytes, not {depth['width']}×{depth['height']} uint16")
+    if not inflater.eof and len(plain) <= size:
+        raise CloudError("depth_unreadable", f"{path}: the compressed depth is damaged (incomplete); copy it again")
+    if len(plain) != size:
+        more = "more than " if len(plain) > size else ""
+        raise CloudError(
+            "depth_size", f"{path}: {more}{min(len(plain), size)} bytes, not {depth['width']}×{depth['height']} uint16"
+        )
     return np.frombuffer(plain, "<u2").reshape(depth["height"], depth["width"])
 
 
+MOST_BYTES = 1 << 28
+"""Of one depth image."""
 READERS: dict[str, Callable[[Path, bytes, Mapping[str, Any]], Depth]] = {
     "depth-png": _png,
     "depth-png-sunrgbd": _png_rotated,
@@ -67,11 +96,6 @@ def read_depth(path: Path, format: str, depth: Mapping[str, Any]) -> NDArray[np.
         FileNotFoundError: no such file.
     """
     raw = READERS[format](path, read_bytes(path), depth)
-    if raw.shape != (depth["height"], depth["width"]):
-        raise CloudError(
-            "depth_size",
-            f"{path}: is {raw.shape[1]}×{raw.shape[0]}, its calibration is for {depth['width']}×{depth['height']}",
-        )
     metres = raw.astype(np.float32) * np.float32(depth["metres_per_unit"])
     metres[metres > MAX_DEPTH] = 0
     return metres

@@ -1,9 +1,45 @@
 """Bytes of a file, or of a range of one: data sets pack thousands of images into a file, which stays packed."""
 
+import os
 import re
 from pathlib import Path
 
-_RANGE = re.compile(r"^(?P<file>.+)#(?P<offset>\d+)\+(?P<size>\d+)$")
+_RANGE = re.compile(r"^(?P<file>.+)#(?P<offset>\d{1,18})\+(?P<size>\d{1,18})$")
+HEAD = 256
+"""Bytes by which :func:`what_is` tells kinds of file apart."""
+_KINDS = (
+    (b"version https://git-lfs", "a Git LFS pointer and not the file itself: run `git lfs pull`"),
+    (b"../.git/annex/", "a git-annex pointer and not the file itself: run `git annex get`"),
+    (b"/annex/objects/", "a git-annex pointer and not the file itself: run `git annex get`"),
+    (b"\x93NUMPY", "a NumPy array (.npy)"),
+    (b"PK\x03\x04", "a ZIP archive (or an .npz of several arrays, or a PyTorch file)"),
+    (b"PK\x05\x06", "an empty ZIP archive"),
+    (b"\x1f\x8b", "compressed by gzip: unpack it"),
+    (b"7z\xbc\xaf", "a 7z archive: unpack it"),
+    (b"Rar!", "a RAR archive: unpack it"),
+    (b"(\xb5/\xfd", "compressed by zstd: unpack it"),
+    (b"BZh", "compressed by bzip2: unpack it"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"II*\0", "a TIFF picture"),
+    (b"MM\0*", "a TIFF picture"),
+    (b"%PDF", "a PDF"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"PAR1", "a Parquet file"),
+    (b"ARROW1", "an Arrow file (.feather)"),
+    (b"LASF", "a LAS cloud (.las or .laz)"),
+    (b"ASTM-E57", "an E57 cloud"),
+    (b"MATLAB 5.0", "a MATLAB file"),
+    (b"# .PCD", "a PCD cloud"),
+    (b"ply\n", "a PLY file"),
+    (b"ply\r", "a PLY file"),
+    (b"#ROSBAG", "a ROS bag: unpack its messages"),
+    (b"\x80\x02", "a pickle"),
+    (b"\x80\x04", "a pickle"),
+    (b"\x80\x05", "a pickle"),
+)
+_PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|\?xml|error)", re.IGNORECASE)
 
 
 def byte_range(path: str, offset: int, size: int) -> str:
@@ -11,17 +47,41 @@ def byte_range(path: str, offset: int, size: int) -> str:
     return f"{path}#{offset}+{size}"
 
 
+def file_of(path: Path) -> tuple[Path, int]:
+    """The file that a path names, and how many bytes it has to have at least: a range's end, else 0."""
+    found = _RANGE.match(str(path))
+    return (path, 0) if found is None else (Path(found["file"]), int(found["offset"]) + int(found["size"]))
+
+
 def read_bytes(path: Path) -> bytes:
     """All bytes of a file, or those of a range (``FILE#OFFSET+SIZE``); fewer where the file ends before.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: no such file; its text says what is there instead.
     """
-    found = _RANGE.match(str(path))
-    if found is None:
-        if not path.is_file():
-            raise FileNotFoundError(path)
-        return path.read_bytes()
-    with Path(found["file"]).open("rb") as file:
-        file.seek(int(found["offset"]))
-        return file.read(int(found["size"]))
+    file, end = file_of(path)
+    if not file.is_file():
+        raise FileNotFoundError(absent(file))
+    if not end:
+        return file.read_bytes()
+    offset = int(str(path).rpartition("#")[2].partition("+")[0])
+    with file.open("rb") as opened:
+        opened.seek(offset)
+        return opened.read(max(0, min(end, os.fstat(opened.fileno()).st_size) - offset))
+
+
+def absent(path: Path) -> str:
+    """Why a path is no file, in words that begin with it."""
+    if path.is_symlink():
+        return f"{path}: is a link to {os.readlink(path)}, where nothing is"
+    return f"{path}: is a folder" if path.is_dir() else f"{path}: no such file"
+
+
+def what_is(data: bytes) -> str | None:
+    """What a file is, by its first bytes, in words for a message; None where they say nothing."""
+    head = data[:HEAD]
+    if not head:
+        return "empty"
+    if _PAGE.match(head):
+        return "a web page or an XML answer (a download that failed?)"
+    return next((words for magic, words in _KINDS if head.startswith(magic)), None)

@@ -1,16 +1,21 @@
 """Image files → (H, W, 3) uint8 RGB."""
 
-from collections.abc import Mapping
+import io
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from clip2.scans.files import read_bytes
+from clip2.scans.files import absent, read_bytes, what_is
+from clip2.scans.png import SIGNATURE, checked_png
 from clip2.scans.undistort import undistort
 
+log = logging.getLogger(__name__)
 cv2.setNumThreads(1)  # jobs are given their cores; OpenCV's own pool would take all of them in each
 
 
@@ -23,7 +28,7 @@ class ImageError(Exception):
 
 
 def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """Read an image as RGB.
+    """Read an image as RGB, the way up that viewers show it: turned as its EXIF orientation says.
 
     Args:
         size: the (width, height) that the frame's calibration is for.
@@ -32,25 +37,114 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
         ImageError: missing, unreadable or of another size.
     """
     try:
-        data = np.frombuffer(read_bytes(path), np.uint8)
-    except FileNotFoundError:
-        raise ImageError("image_missing", f"{path}: no such image; check the data root") from None
+        data = read_bytes(path)
+    except FileNotFoundError as error:
+        raise ImageError("image_missing", f"{error}; check the data root") from None
+    except OSError as error:
+        raise ImageError("image_unreadable", f"{path}: cannot be read ({error})") from None
     if _cut_short(data):
         raise ImageError("image_unreadable", f"{path}: the JPEG ends too early ({len(data)} bytes); copy it again")
-    image = decode_image(data)
+    try:
+        data = checked_png(data) if data.startswith(SIGNATURE) else data
+        with Image.open(io.BytesIO(data)) as head:
+            shown, orientation = _head(head)
+    except Exception as error:  # a head that is damaged makes Pillow raise what it likes
+        kind = what_is(data)
+        reason = f"is {kind}" if kind and "picture" not in kind else "not a readable image; copy it again"
+        raise ImageError("image_unreadable", f"{path}: {reason} ({error})") from None
+    if size is not None and shown != size:
+        turned = f" when turned as its EXIF orientation ({orientation}) says" if orientation != 1 else ""
+        raise ImageError(
+            "image_size", f"{path}: is {shown[0]}×{shown[1]}{turned}, its calibration is for {size[0]}×{size[1]}"
+        )
+    if shown[0] * shown[1] > MOST_PIXELS:
+        raise ImageError(
+            "image_unreadable", f"{path}: is {shown[0]}×{shown[1]}, larger than any picture; copy it again"
+        )
+    image = decode_image(np.frombuffer(data, np.uint8))
     if image is None:
         raise ImageError("image_unreadable", f"{path}: not a readable image; copy it again")
-    if size is not None and (image.shape[1], image.shape[0]) != size:
-        raise ImageError(
-            "image_size", f"{path}: is {image.shape[1]}×{image.shape[0]}, its calibration is for {size[0]}×{size[1]}"
-        )
-    return image
+    if orientation != 1:
+        _tell_once("exif", f"pictures are turned as their EXIF orientation says, the first {path} ({orientation}); "
+                   "their calibration has to be that of the pictures as they are shown")  # fmt: skip
+    return np.ascontiguousarray(_TURNED[orientation](image))
 
 
 def decode_image(content: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """The bytes of an image file → (H, W, 3) RGB, its pixels as stored; None where they cannot be read."""
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if len(content) else None
-    return None if image is None else np.asarray(image, np.uint8)
+    """The bytes of an image file → (H, W, 3) RGB, its pixels as stored; None where they cannot be read.
+
+    Of 16 bits a channel, sensors use 10, 12 or 14: the smallest of 8, 10, 12, 14 and 16 that holds the brightest value
+    is taken, so that it does not come out black.
+    """
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(content, flags) if len(content) else None
+    except cv2.error:
+        return None
+    if image is None or image.dtype == np.uint8:
+        return None if image is None else np.asarray(image, np.uint8)
+    if image.dtype != np.uint16:
+        return None
+    bits = next(bits for bits in IN_USE if int(image.max()) < 2**bits)
+    _tell_once(f"{bits} bits", f"pictures have 16 bits a channel, {bits} of them in use: these are scaled to 8")
+    return np.asarray(image >> np.uint16(bits - 8), np.uint8)
+
+
+MOST_PIXELS = 1 << 28
+"""Pillow's own limit is lifted by nuScenes' devkit, for its maps."""
+IN_USE = (8, 10, 12, 14, 16)
+"""Bits of a channel that sensors fill."""
+_ORIENTATION = 0x0112
+_TURNED: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.transpose(1, 0, 2),
+    6: lambda image: image.transpose(1, 0, 2)[:, ::-1],
+    7: lambda image: image.transpose(1, 0, 2)[::-1, ::-1],
+    8: lambda image: image.transpose(1, 0, 2)[::-1],
+}
+"""EXIF orientation → the picture as it is shown."""
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) as :func:`read_image` gives it, from the file's head.
+
+    Raises:
+        ImageError: missing or unreadable.
+    """
+    if not path.is_file():
+        raise ImageError("image_missing", f"{absent(path)}; unpack it again")
+    try:
+        with Image.open(path) as head:
+            return _head(head)[0]
+    except Exception as error:  # as in read_image
+        raise ImageError("image_unreadable", f"{path}: not a readable image ({error}); copy it again") from None
+
+
+def _head(head: Image.Image) -> tuple[tuple[int, int], int]:
+    """Size as shown, and EXIF orientation."""
+    orientation = head.getexif().get(_ORIENTATION, 1) if "exif" in head.info else 1
+    if orientation not in _TURNED:
+        orientation = 1
+    width, height = head.size
+    return ((height, width) if orientation > 4 else (width, height)), orientation
+
+
+_TOLD: dict[str, str] = {}
+
+
+def peculiarities() -> list[str]:
+    """What is peculiar about pictures read so far, in words."""
+    return list(_TOLD.values())
+
+
+def _tell_once(what: str, words: str) -> None:
+    """Of all pictures of a recording, the first says it."""
+    if what not in _TOLD:
+        _TOLD[what] = words
+        log.warning("%s", words)
 
 
 IMAGE_COLUMNS = ("image_path", "width", "height", "K", "lens")
@@ -72,8 +166,7 @@ def read_frame_image(root: Path, frame: Mapping[str, Any]) -> NDArray[np.uint8]:
     return image if lens is None else undistort(image, lens["K"], lens["distortion"], frame["K"])
 
 
-def _cut_short(data: NDArray[np.uint8]) -> bool:
+def _cut_short(content: bytes) -> bool:
     """Whether a JPEG lacks its end marker: OpenCV would fill the missing part with grey and say nothing."""
-    content = data.tobytes()
     # After the last start of scan: before it may stand a thumbnail's, behind it what a recorder adds.
     return content.startswith(b"\xff\xd8") and content.find(b"\xff\xd9", content.rfind(b"\xff\xda")) < 0

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.console import progress
-from clip2.errors import InputError
+from clip2.runtime.console import progress
+from clip2.runtime.errors import InputError
+from clip2.scans.files import absent
 from clip2.scans.marker import source_kind
 from clip2.scans.shards import ROLES, shard_names, shard_of
 from clip2.scans.splits import SplitSettings
 from clip2.store.bad_frames import BadFrames
+from clip2.store.hdf5 import Data, Hdf5, open_hdf5
 from clip2.store.provenance import provenance
 from clip2.store.ragged import RaggedWriter, ragged_writer
 from clip2.store.schemas import OBJECTS
@@ -196,18 +197,18 @@ def _points(path: Path, n_objects: int, drop_background: bool) -> Iterator[Float
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
+def _open(path: Path) -> Iterator[Hdf5]:
     try:
-        file = h5py.File(path, "r")
+        with open_hdf5(path, "HDF5 file", "copy it again") as file:
+            yield file
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; `clip2 check` tells what is missing") from None
-    except OSError as error:
-        raise InputError(f"{path}: not a readable HDF5 file ({error}); copy it again") from None
-    with file:
-        yield file
+        raise InputError(f"{absent(path)}; `clip2 check` tells what is missing") from None
 
 
-def _key(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
-    if key not in file:
+def _key(path: Path, file: Hdf5, key: str) -> Data:
+    if key not in list(file):
         raise InputError(f"{path}: has no `{key}`, only {sorted(file)}; is this the right data set?")
-    return file[key]
+    data = file[key]
+    if data.dtype.kind not in "fiu" or not data.shape:
+        raise InputError(f"{path}: `{key}` is {data.dtype} {data.shape}, not numbers; is this the right data set?")
+    return data

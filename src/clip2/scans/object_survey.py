@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.scans.marker import REAL, source_kind
 from clip2.scans.object_sets import ObjectSet, read_labels
 from clip2.scans.survey import Item, Survey, count_files

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.errors import InputError
 from clip2.geometry import in_image, invert, project_points
+from clip2.runtime.errors import InputError
+from clip2.scans.poses import PoseCheck, pose_complaints
 
 UP = np.array([0.0, 0.0, 1.0])
 """Of every points' frame in this project."""
@@ -57,6 +58,22 @@ def frame_facts(frame: Mapping[str, Any], points: NDArray[np.floating]) -> Frame
     )
 
 
+def figures(facts: Sequence[FrameFacts], sensor: str) -> list[tuple[str, ...]]:
+    """The facts of some frames to print: what, least, median, most, and what is plausible; with units."""
+    low, high = DISTANCE[sensor]
+    tilt = [np.degrees(np.arccos(np.clip(fact.upright, -1, 1))) for fact in facts]
+    rows = (
+        ("camera's tilt", tilt, "{:.0f}°", f"under {np.degrees(np.arccos(UPRIGHT)):.0f}°"),
+        ("points' distance from the camera", [fact.distance for fact in facts], "{:.1f} m", f"{low:g} to {high:g} m"),
+        ("points' height over the camera", [fact.above for fact in facts], "{:.1f} m", f"under {MOST_ABOVE:g} m"),
+        ("points that the camera sees", [fact.seen for fact in facts], "{:.1%}", f"over {LEAST_SEEN[sensor]:.1%}"),
+    )
+    return [
+        (what, *(unit.format(value) for value in (min(values), float(np.median(values)), max(values))), plausible)
+        for what, values, unit, plausible in rows
+    ]
+
+
 def complaints(facts: Sequence[FrameFacts], sensor: str) -> list[str]:
     """What is wrong with some frames, in words that name the likely cause; medians decide, one odd frame does not."""
     if not facts:
@@ -84,7 +101,7 @@ def complaints(facts: Sequence[FrameFacts], sensor: str) -> list[str]:
 
 
 class FrameCheck:
-    """Looks at the first few frames of a stage and stops it when they make no sense."""
+    """Looks at the first few frames of a stage, and pairs of samples with poses; stops it when they make no sense."""
 
     ENOUGH = 12
     SCENES = 4
@@ -95,26 +112,40 @@ class FrameCheck:
         self._sensor, self._where = sensor, where
         self._facts: list[FrameFacts] = []
         self._scenes: set[str] = set()
-        self._done = sensor not in DISTANCE
+        self._poses = PoseCheck(sensor)
+        self._frames_done = self._poses_done = sensor not in DISTANCE
 
     def add(self, frame: Mapping[str, Any], points: NDArray[np.floating]) -> None:
         """Look at one more frame; after enough of them, decide.
 
         Raises:
-            InputError: axes, units or calibration cannot be right.
+            InputError: axes, units, calibration or poses cannot be right.
         """
-        if self._done:
-            return
-        self._facts.append(frame_facts(frame, points))
-        self._scenes.add(frame["scene"])
-        if len(self._facts) >= self.ENOUGH and (self._sensor != "rgbd" or len(self._scenes) >= self.SCENES):
-            self.finish()
+        if not self._frames_done:
+            self._facts.append(frame_facts(frame, points))
+            self._scenes.add(frame["scene"])
+            if len(self._facts) >= self.ENOUGH and (self._sensor != "rgbd" or len(self._scenes) >= self.SCENES):
+                self._decide_frames()
+        if not self._poses_done:
+            self._poses.add(frame, points)
+            if self._poses.enough:
+                self._decide_poses()
 
     def finish(self) -> None:
         """Decide on the frames seen so far (fewer than enough of them at the end of a small shard)."""
-        if self._done:
-            return
-        self._done = True
-        found = complaints(self._facts, self._sensor)
+        if not self._frames_done:
+            self._decide_frames()
+        if not self._poses_done:
+            self._decide_poses()
+
+    def _decide_frames(self) -> None:
+        self._frames_done = True
+        self._refuse(complaints(self._facts, self._sensor))
+
+    def _decide_poses(self) -> None:
+        self._poses_done = True
+        self._refuse(pose_complaints(self._poses.meetings, self._sensor))
+
+    def _refuse(self, found: list[str]) -> None:
         if found:
             raise InputError(f"{self._where}: {'; '.join(found)}; `clip2 check SOURCE` shows the figures")

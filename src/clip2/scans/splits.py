@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from clip2.store.settings import Settings
+from clip2.runtime.settings import Settings
 
 
 class SplitSettings(Settings):
@@ -10,10 +10,14 @@ class SplitSettings(Settings):
 
     train: str = Field("train", description="what triplets are mined from")
     val: str = Field("val", description="what the evaluation is done on")
-    train_shards: int = Field(8, ge=1, description="files (and jobs) that the mining scenes are dealt out to")
-    val_shards: int = Field(4, ge=1, description="files (and jobs) that the evaluation scenes are dealt out to")
+    train_shards: int | None = Field(
+        None,
+        ge=1,
+        description="files (and jobs) that the mining scenes are dealt out to; null: by the number of frames",
+    )
+    val_shards: int | None = Field(None, ge=1, description="the same of the evaluation scenes")
 
     @property
     def n_shards(self) -> dict[str, int]:
-        """Role → number of shards."""
-        return {"train": self.train_shards, "val": self.val_shards}
+        """Role → number of shards. The workflow counts frames and says it; a stage that is run by hand writes one."""
+        return {"train": self.train_shards or 1, "val": self.val_shards or 1}

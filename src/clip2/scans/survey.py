@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from clip2.console import console as standard_output
+from clip2.runtime.console import console as standard_output
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,18 @@ def count_files(name: str, paths: Sequence[Path]) -> Item:
 def print_survey(survey: Survey, console: Console | None = None) -> None:
     """Print a survey as a table."""
     console = console or standard_output()
-    table = Table(title=f"{survey.dataset} at {survey.root} ({survey.source_kind})", box=box.SIMPLE_HEAD)
-    for head, justify in (("what", "left"), ("found", "right"), ("of", "right"), ("first missing", "left")):
-        table.add_column(head, justify=justify)  # type: ignore[arg-type]
+    console.print(f"{survey.dataset} at {survey.root} ({survey.source_kind})", style="bold", highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("what", no_wrap=True)
+    table.add_column("found", justify="right", no_wrap=True)
+    table.add_column("of", justify="right", no_wrap=True)
+    table.add_column("first missing", overflow="fold")
     for item in survey.items:
         style = None if item.found == item.wanted else "red"
-        table.add_row(item.name, str(item.found), str(item.wanted), item.first_missing or "", style=style)
+        table.add_row(item.name, f"{item.found:,}", f"{item.wanted:,}", item.first_missing or "", style=style)
     console.print(table)
     for role, number in survey.used.items():
-        console.print(f"{role}: {number} {survey.unit} will be used")
+        console.print(f"{role}: {number:,} {survey.unit} will be used")
     for remark in survey.remarks:
         console.print(f"note: {remark}", style="yellow")
     for reason in survey.fatal:

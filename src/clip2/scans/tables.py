@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from clip2.runtime.errors import InputError
+from clip2.scans.intrinsics import intrinsics_complaint
 from clip2.scans.marker import source_kind
 from clip2.store.bad_frames import BadFrames
 from clip2.store.schemas import ANNOTATIONS, FRAMES
@@ -54,9 +56,14 @@ def write_shard(
         made_by: the provenance block.
         counts: what else was counted, into the header's ``counts``.
         bad: recordings that had to be passed over; too many of them are an error.
+
+    Raises:
+        InputError: a camera's intrinsics cannot be those of its pictures, or too much is bad.
     """
     with table_writer(path, KINDS[kind]) as table:
         for row in rows:
+            if kind == "frames":
+                _check_camera(row)
             table.append(row)
         table.header = {
             "kind": kind,
@@ -69,3 +76,11 @@ def write_shard(
             bad.check(table.n_rows + bad.counts.total())
             table.header["bad_frames"] = bad.header()
     log.info("%s: %d %s", path.stem, table.n_rows, kind)
+
+
+def _check_camera(row: Mapping[str, Any]) -> None:
+    """Of the pinhole camera, and of the picture as stored where a lens bent it."""
+    for K in (row["K"], *([lens["K"]] if (lens := row.get("lens")) else ())):
+        complaint = intrinsics_complaint(tuple(K), (row["width"], row["height"]))
+        if complaint:
+            raise InputError(f"{row['frame_id']}: camera {row['camera']}: {complaint}")

@@ -1,10 +1,10 @@
-"""Frames that cannot be read: counted, reported, passed over — and too many of them stop the stage."""
+"""Frames that cannot be read are counted, reported and skipped; too many of them stop the stage."""
 
 import logging
 from collections import Counter
 from typing import Any
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 
 log = logging.getLogger(__name__)
 LISTED = 20
@@ -26,7 +26,7 @@ class BadFrames:
         """Report one bad frame; ``reason`` is a short fixed word, ``message`` names the file and what is wrong."""
         if self._max_share == 0:
             raise InputError(f"{message}; set max_bad_share above 0 to pass over such frames")
-        log.warning("frame %s passed over: %s", frame_id, message)
+        log.warning("frame %s skipped: %s", frame_id, message)
         self.counts[reason] += 1
         if len(self._listed) < LISTED:
             self._listed.append({"frame_id": frame_id, "reason": reason, "message": message})

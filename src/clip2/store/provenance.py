@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from clip2 import __version__
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
+from clip2.runtime.guard import use_input
 
 
 def file_digest(path: Path) -> str:
@@ -47,6 +48,7 @@ def provenance(
     for path in inputs.values():
         if not path.is_file():
             raise InputError(f"{path}: no such file; make it with `snakemake {path}`")
+        use_input(path)
     return {
         "stage": stage,
         "clip2": __version__,

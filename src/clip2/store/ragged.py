@@ -1,6 +1,5 @@
 """Point crops in HDF5: ``points`` float32 (ΣN, 4) x y z intensity, end to end, and ``offsets`` int64 (n+1,)."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,8 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clip2.errors import InputError
-from clip2.store.atomic import atomic_path
+from clip2.runtime.errors import InputError
+from clip2.store.hdf5 import new_hdf5, open_hdf5, write_header
 
 COLUMNS = 4
 
@@ -28,6 +27,7 @@ class RaggedWriter:
             chunks=(4096, COLUMNS),
             compression="lzf",
             shuffle=True,
+            fletcher32=True,
         )
         self._file, self._limit = file, buffer_points
         self._buffer: list[NDArray[np.float32]] = []
@@ -57,14 +57,25 @@ class RaggedWriter:
 
     def _close(self) -> None:
         self._flush()
-        self._file.create_dataset("offsets", data=np.asarray(self._offsets, np.int64))
-        self._file.attrs["clip2"] = json.dumps(self.header, allow_nan=False)
+        write_array(self._file, "offsets", np.asarray(self._offsets, np.int64))
+        write_header(self._file, self.header)
+
+
+def write_array(file: h5py.File, name: str, values: NDArray[Any], rows: int | None = None) -> None:
+    """Write a whole array with checksums (an empty one has no bytes to check).
+
+    Args:
+        rows: so many whole rows end to end, where one wants to map them; HDF5 chooses else.
+    """
+    chunks = (min(rows, len(values)), *values.shape[1:]) if rows and values.size else None
+    data = file.create_dataset(name, data=values, chunks=chunks, fletcher32=True if values.size else None)
+    data.flush()
 
 
 @contextmanager
 def ragged_writer(path: Path, buffer_points: int = 1 << 18) -> Iterator[RaggedWriter]:
     """Open an HDF5 file of point crops for writing; nothing appears on an error."""
-    with atomic_path(Path(path)) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(Path(path)) as file:
         writer = RaggedWriter(file, buffer_points)
         yield writer
         writer._close()
@@ -75,13 +86,22 @@ class RaggedReader:
     that reads (HDF5 files do not survive a fork)."""
 
     def __init__(self, path: Path) -> None:
+        self._opened = open_hdf5(path, "point file", "delete it and run again")
         try:
-            self._file = h5py.File(path, "r")
-            self._points, self.offsets = self._file["points"], self._file["offsets"][:]
+            file = self._opened.__enter__()
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; make it with `snakemake {path}`") from None
-        except (OSError, KeyError) as error:
-            raise InputError(f"{path}: not a readable point file ({error}); delete it and run again") from None
+        try:
+            self._points, self.offsets = file["points"], file["offsets"][:]
+            if self._points.shape[1:] != (COLUMNS,) or self._points.dtype.kind != "f":
+                raise file.error(f"its points are {self._points.dtype} {self._points.shape}")
+            if self.offsets.ndim != 1 or self.offsets.dtype.kind != "i" or not len(self.offsets):
+                raise file.error(f"its offsets are {self.offsets.dtype} {self.offsets.shape}")
+            if (np.diff(self.offsets, prepend=0, append=len(self._points)) < 0).any():
+                raise file.error("its offsets are not those of its points")
+        except InputError:
+            self.__exit__()
+            raise
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -90,6 +110,16 @@ class RaggedReader:
         if not 0 <= index < len(self):
             raise IndexError(index)
         return self._points[self.offsets[index] : self.offsets[index + 1]]
+
+    def crops(self, indices: ArrayLike) -> list[NDArray[np.float32]]:
+        """Some crops; those that stand together in the file are read together."""
+        indices = np.asarray(indices, np.int64)
+        found: list[NDArray[np.float32]] = []
+        for run in np.split(indices, np.flatnonzero(np.diff(indices) != 1) + 1):
+            if len(run):
+                bounds = self.offsets[run[0] : run[-1] + 2]
+                found += np.split(self._points[bounds[0] : bounds[-1]], bounds[1:-1] - bounds[0])
+        return found
 
     def chunks(self, n_crops: int = 4096) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         """All crops in order, ``n_crops`` at a time: (points, offsets from 0)."""
@@ -102,4 +132,4 @@ class RaggedReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._opened.__exit__(None, None, None)

@@ -44,6 +44,9 @@ FRAMES = pa.schema(
         ("height", pa.int32()),
         ("K", pa.list_(pa.float64(), 9)),
         ("T_cam_from_points", MATRIX4),  # ego motion between the cloud's and the image's time included
+        # Sixteen numbers: to one frame of the whole scene, z up. Null without a pose: the sample meets no other then.
+        # Not of a fixed size, of which Parquet files cannot be read back with nulls.
+        ("T_scene_from_points", pa.list_(pa.float64())),
         ("clouds", pa.list_(CLOUD)),
         # Of a picture stored with lens distortion, else null; K, width and height above are the undistorted picture's.
         ("lens", LENS),
@@ -115,3 +118,63 @@ OBJECTS = pa.schema(
     ]
 )
 """One annotated object to recognise: the evaluation's query. Points as for TRIPLETS."""
+
+NAMES = pa.list_(pa.struct([pa.field("name", pa.string()), pa.field("probability", pa.float32())]))
+"""Names with their probabilities, best first."""
+
+PLACE = pa.struct(
+    [
+        pa.field("sample", pa.string(), nullable=False),
+        pa.field("timestamp_us", pa.int64()),  # null where the source has no times
+        pa.field("T_scene_from_thing", pa.list_(pa.float64()), nullable=False),  # sixteen numbers
+        pa.field("n_triplets", pa.int32(), nullable=False),
+        pa.field("n_points", pa.int32(), nullable=False),
+    ]
+)
+"""Where a thing is at one sample that saw it."""
+
+TRACKS = pa.schema(
+    [
+        ("track_id", pa.string()),  # the id of its first triplet: it stays when others come and go
+        ("scene", pa.string()),
+        ("n_triplets", pa.int32()),
+        ("n_samples", pa.int32()),
+        ("label", pa.string()),
+        ("score", pa.float32()),  # probability of the label, 0 to 1
+        ("names", NAMES),
+        ("best_triplet_id", pa.string()),  # the view that says most for the label
+        ("moving", pa.bool_()),
+        ("velocity", pa.list_(pa.float32(), 3)),  # metres a second in the scene's frame; zeros where it does not move
+        ("path", pa.list_(PLACE)),  # in time order
+        ("n_points", pa.int32()),  # of the same-numbered segment of the HDF5 file
+        ("extent", pa.list_(pa.float32(), 3)),  # metres, of these points, along the thing's own axes
+    ]
+)
+"""One thing: triplets of several cameras and samples. Its points, of all of them together, are the same-numbered
+segment of the HDF5 file beside it, in the thing's own frame: z up, the origin in its middle; x ahead where it moves,
+else the axes of the scene's frame. Where there are no poses, a sample is a scene, and its points' frame the scene's."""
+
+TRACK_MEMBERS = pa.schema([("track_id", pa.string()), ("triplet_id", pa.string())])
+"""Which triplets a track is made of; every triplet of the shard is in one track."""
+
+LABELS = pa.schema(
+    [
+        ("scene", pa.string()),
+        ("sample", pa.string()),
+        ("timestamp_us", pa.int64()),
+        ("track_id", pa.string()),  # one thing over the samples of a scene
+        ("label", pa.string()),
+        ("score", pa.float32()),  # probability of the label, 0 to 1
+        ("names", NAMES),
+        ("T_points_from_box", MATRIX4),  # upright; box axes: x length, y width, z height
+        ("size_lwh", pa.list_(pa.float64(), 3)),  # metres, full sizes
+        ("size_from", pa.string()),  # "measured"; "word": a side that nothing saw is as long as in others of the name
+        ("velocity", pa.list_(pa.float32())),  # (3) metres a second along the axes of the points; null where unknown
+        ("n_points", pa.int32()),  # of the thing in this sample
+        ("range_m", pa.float32()),  # from the points' origin to the box's centre, horizontal
+        ("triplet_id", pa.string()),  # the best view of the thing in this sample, null where only other samples saw it
+        ("frame_id", pa.string()),  # of that view, with
+        ("box", BOX2D),  # its 2D box, pixels
+    ]
+)
+"""One thing at one sample: a named 3D box that no human drew."""

@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize
 
-from clip2.errors import InputError
-from clip2.overlap import to_device
+from clip2.runtime.errors import InputError
+from clip2.runtime.prefetch import to_device
 from clip2.scans.images import decode_image
 
 Picture = Image.Image | bytes

@@ -1,8 +1,8 @@
 """Settings of the embed stage."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from clip2.store.settings import Settings
+from clip2.runtime.settings import Settings, no_braces
 
 
 class TeachSettings(Settings):
@@ -14,3 +14,5 @@ class TeachSettings(Settings):
         ("a photo of a {}.",), min_length=1, description="prompt templates; a label's vector is the mean over them"
     )
     batch_size: int = Field(256, ge=1, description="crops a forward pass")
+
+    _paths = field_validator("model")(no_braces)

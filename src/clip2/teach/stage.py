@@ -1,15 +1,14 @@
 """Stage `embed`: every triplet's image crop and every label, through the frozen teacher, as float16."""
 
-import json
 import logging
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from clip2.console import progress
-from clip2.store.atomic import atomic_path
+from clip2.runtime.console import progress
+from clip2.store.hdf5 import new_hdf5, write_header
 from clip2.store.provenance import provenance
+from clip2.store.ragged import write_array
 from clip2.store.tables import iterate_rows, read_header, read_table
 from clip2.teach.settings import TeachSettings
 from clip2.teach.teacher import load_teacher
@@ -44,9 +43,9 @@ def run(triplets: Path, out: Path, settings: TeachSettings, device: str = "auto"
             "embed", settings.model_dump(mode="json"), {"triplets": triplets}, ("torch", "open_clip_torch", "pillow")
         ),
     }
-    with atomic_path(out) as temporary, h5py.File(temporary, "w") as file:
-        file["image"] = image
-        file["text"] = text.cpu().numpy().astype(np.float16)
-        file["label_index"] = np.array([index[label] for label in labels], np.int32)
-        file.attrs["clip2"] = json.dumps(header, allow_nan=False)
+    with new_hdf5(out) as file:
+        write_array(file, "image", image, rows=1024)  # clip2.search maps them
+        write_array(file, "text", text.cpu().numpy().astype(np.float16))
+        write_array(file, "label_index", np.array([index[label] for label in labels], np.int32))
+        write_header(file, header)
     log.info("%d crops and %d labels embedded by %s", len(labels), len(table), teacher.model)

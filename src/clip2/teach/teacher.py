@@ -1,6 +1,8 @@
 """The frozen vision-language model: any open_clip model by name, hub id or folder."""
 
 import logging
+import pickle
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +12,16 @@ import open_clip
 import torch
 from torch import Tensor
 
-from clip2.device import resolve_device
-from clip2.errors import InputError
-from clip2.overlap import ahead, batches, one_behind, to_host
+from clip2.runtime.device import resolve_device
+from clip2.runtime.errors import InputError
+from clip2.runtime.prefetch import ahead, batches, one_behind, to_host
+from clip2.scans.files import HEAD, what_is
 from clip2.teach.pixels import Picture, Pixels, pixels_for
 
 log = logging.getLogger(__name__)
 
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 CPU_BATCH = 16
 """Pictures that go through a tower at a time, for each thread of a CPU: with 256 the activations leave the cache, and
 it takes a third longer."""
@@ -134,15 +138,17 @@ def load_teacher(model: str, pretrained: str | None = None, device: str = "auto"
             name, pretrained=pretrained, device=where, force_quick_gelu=quick_gelu
         )
         tokenizer = open_clip.get_tokenizer(name)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"teacher {model!r} (weights {pretrained!r}) cannot be loaded: {reason}; without a network, "
-                         "download it first and give its folder") from error  # fmt: skip
+    except Exception as error:  # of weights that are none, open_clip and torch raise what they come upon
+        raise InputError(
+            f"teacher {model!r} (weights {pretrained!r}) cannot be loaded: {_why(model, pretrained, error)}"
+        ) from error
     network.eval().requires_grad_(False)
     if where.type == "cuda":
         network.half()
     with torch.inference_mode():
-        dim = network.encode_text(tokenizer(["a"]).to(where)).shape[-1]
+        vector = network.encode_text(tokenizer(["a"]).to(where))
+    if not vector.isfinite().all():
+        raise InputError(f"teacher {model!r} (weights {pretrained!r}): gives vectors that are not finite; get it again")
     size = network.visual.image_size
     return Teacher(
         model=model,
@@ -152,10 +158,35 @@ def load_teacher(model: str, pretrained: str | None = None, device: str = "auto"
         preprocess=preprocess,
         pixels=pixels_for(preprocess, where),
         device=where,
-        dim=dim,
+        dim=vector.shape[-1],
         image_size=size[0] if isinstance(size, tuple) else size,
         logit_scale=float(network.logit_scale.exp()),
     )
+
+
+def _why(model: str, pretrained: str | None, error: Exception) -> str:
+    """What is wrong with a model or its weights, in one line."""
+    files = [Path(pretrained)] if pretrained and Path(pretrained).is_file() else []
+    folder = Path(model)
+    if folder.is_dir():
+        files = [path for path in sorted(folder.iterdir()) if path.suffix in _WEIGHTS]
+        if not files:
+            return f"the folder holds no weights ({', '.join(_WEIGHTS)}); save them beside its open_clip_config.json"
+    for path in files:
+        with path.open("rb") as file:
+            kind = what_is(file.read(HEAD))
+        if kind and "PyTorch" not in kind and "pickle" not in kind:
+            return f"{path.name} is {kind}"
+    words = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in words.lower():
+        return "the file holds more than tensors (pickled objects), which is not run; save `model.state_dict()` alone"
+    if files and isinstance(error, KeyError | RuntimeError | AttributeError | TypeError | StopIteration | IndexError):
+        missing = re.findall(r'"([\w.]+)"', words.partition("Unexpected key")[0]) or re.findall(r"'([\w.]+)'", words)
+        lacks = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+        return f"{files[0].name} is not of this architecture" + (
+            f"; it lacks {lacks}" if lacks else f" ({words[:200]})"
+        )
+    return f"{words[:300]}; without a network, download it first and give its folder"
 
 
 def _quick_gelu(model: str, pretrained: str | None) -> bool:

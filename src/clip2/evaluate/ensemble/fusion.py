@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.store.atomic import read_json
 
 Array = NDArray[Any]

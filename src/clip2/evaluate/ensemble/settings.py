@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from clip2.store.settings import Settings
+from clip2.runtime.settings import Settings
 
 
 class EnsembleSettings(Settings):

@@ -17,18 +17,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clip2.console import progress
-from clip2.errors import InputError
 from clip2.evaluate.ensemble.fusion import MODALITIES, Fusion, centre, combine
 from clip2.evaluate.ensemble.settings import EnsembleSettings
 from clip2.evaluate.methods import Scorer, clip2_scorer, depth_scorers, towers_by_name
 from clip2.evaluate.metrics import class_mean
 from clip2.evaluate.networks import load_networks, model_inputs
-from clip2.evaluate.queries import Batch
 from clip2.evaluate.rivals.towers import Tower, read_tower
 from clip2.evaluate.rivals.tune_data import TripletShards, TuneData, describe, load_tune_data
 from clip2.pretrain.holdout import scenes_held_out
-from clip2.store.atomic import write_json
+from clip2.runtime.console import progress
+from clip2.runtime.errors import InputError
+from clip2.store.atomic import write_sealed
+from clip2.store.crops import Batch
 from clip2.store.provenance import provenance
 from clip2.store.tables import read_table
 
@@ -104,7 +104,7 @@ def run(
     inputs |= {f"towers/{path.name}": path for path in towers}
     made_by = provenance("ensemble", settings.model_dump(mode="json"), inputs, ("torch", "open_clip_torch"))
     fusion = {"kind": "ensemble", "members": members, "fitted_on": fitted_on, "provenance": made_by}
-    write_json(out, Fusion.model_validate(fusion).model_dump(mode="json"))
+    write_sealed(out, Fusion.model_validate(fusion).model_dump(mode="json"))
     log.info("ensemble: weights %s, label-mean top-1 %.3f (alone: %s)", weights, reached, fitted_on["alone"])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.evaluate.queries import Batch, Shards
+from clip2.store.crops import Batch, Shards
 from clip2.store.ragged import RaggedReader
 from clip2.store.tables import iterate_rows
 

@@ -10,15 +10,15 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from clip2.console import progress
-from clip2.errors import InputError
 from clip2.evaluate.fewshot.finetune import Crops, finetune, tuned_scores
 from clip2.evaluate.fewshot.settings import FewshotSettings
-from clip2.evaluate.pictures import picture_features
-from clip2.evaluate.queries import Batch, Shards, batches
 from clip2.pretrain.model import Clip2Model
 from clip2.pretrain.modelfiles import read_model
 from clip2.pretrain.settings import PretrainSettings
+from clip2.runtime.console import progress
+from clip2.runtime.errors import InputError
+from clip2.store.crops import Batch, Shards, batches
+from clip2.teach.pictures import picture_features
 from clip2.teach.teacher import Teacher
 
 Array = NDArray[Any]

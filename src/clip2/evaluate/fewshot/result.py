@@ -5,14 +5,13 @@ from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from clip2.console import console as standard_output
 from clip2.evaluate.metrics import DIGITS
-from clip2.evaluate.result_file import ResultPart, read_result_file
-from clip2.store.atomic import write_json
+from clip2.evaluate.result_file import ResultPart, print_head, read_result_file
+from clip2.runtime.console import console as standard_output
+from clip2.runtime.tables import print_table
+from clip2.store.atomic import write_sealed
 
 
 class Spread(ResultPart):
@@ -58,17 +57,17 @@ class FewshotResult(ResultPart):
     source_kind: Literal["real", "built-in world"]
     protocol: dict[str, Any] = Field(description="every choice that moves the numbers")
     n_train: int = Field(ge=1, description="annotated objects that the shots are drawn from")
-    n_val: int = Field(ge=1, description="objects that are asked about")
+    n_val: int = Field(ge=1, description="number of queries")
     fewer: dict[str, int] = Field(
         description="classes with fewer training objects than the largest number of shots: how many they have"
     )
-    skipped: dict[str, int] = Field(description="annotated val boxes that were not asked about, by reason")
+    skipped: dict[str, int] = Field(description="annotated val boxes that are no query, by reason")
     methods: dict[str, FewshotMethodScore]
     provenance: dict[str, Any]
 
 
 def write_fewshot(path: Path, result: FewshotResult) -> None:
-    write_json(path, result.model_dump(mode="json"))
+    write_sealed(path, result.model_dump(mode="json"))
 
 
 def read_fewshot(path: Path) -> FewshotResult:
@@ -77,23 +76,19 @@ def read_fewshot(path: Path) -> FewshotResult:
 
 
 def print_fewshot(result: FewshotResult, console: Console | None = None) -> None:
-    """Print class-mean top-1 by method and number of shots."""
+    """Print class-mean top-1 by method and number of shots, then each class."""
+    console = console or standard_output()
     title = f"Few-shot recognition, {result.dataset}, {result.split}: class-mean top-1, %, mean ± std over draws"
-    if result.source_kind != "real":
-        title += f"\n{result.source_kind.upper()}: not figures of a real data set"
-    told = ", ".join(f"{name} {n}" for name, n in result.fewer.items())
-    caption = f"{result.n_val:,} objects asked, shots drawn from {result.n_train:,}"
-    table = Table(
-        title=title, box=box.SIMPLE_HEAD, caption=caption + (f"; classes with fewer shots: {told}" if told else "")
-    )
+    print_head(console, title, result.source_kind, result.model_dump())
     counts = sorted({int(k) for method in result.methods.values() for k in method.shots})
-    table.add_column("method")
-    for k in counts:
-        table.add_column(f"{k} shot{'s' * (k != 1)}", justify="right", no_wrap=True)
-    table.add_column("n", justify="right")
-    for name, method in result.methods.items():
-        table.add_row(name, *(_cell(method.shots.get(str(k))) for k in counts), f"{method.n:,}")
-    (console or standard_output()).print(table)
+    head = ["method", *(f"{k} shot{'s' * (k != 1)}" for k in counts), "n"]
+    rows = [
+        [name, *(_cell(method.shots.get(str(k))) for k in counts), f"{method.n:,}"]
+        for name, method in result.methods.items()
+    ]
+    fewer = ", ".join(f"{name} {n}" for name, n in result.fewer.items())
+    caption = f"{result.n_val:,} objects asked, shots drawn from {result.n_train:,}"
+    print_table(console, head, rows, caption=caption + (f"; classes with fewer shots: {fewer}" if fewer else ""))
 
 
 def _cell(score: ShotScore | None) -> str:

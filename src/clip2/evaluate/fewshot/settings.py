@@ -4,12 +4,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from clip2.store.settings import Settings
+from clip2.evaluate.settings import MeasuredSettings
 
 FewshotMethod = Literal["zeroshot", "clip2_linear", "clip2_finetune", "teacher_2d_linear"]
 
 
-class FewshotSettings(Settings):
+class FewshotSettings(MeasuredSettings):
     """How many annotated objects are learnt from, and how."""
 
     methods: tuple[FewshotMethod, ...] = Field(

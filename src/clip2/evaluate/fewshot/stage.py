@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clip2.console import progress
-from clip2.errors import InputError
 from clip2.evaluate.classes import choose_classes, class_words
 from clip2.evaluate.fewshot.draw import draw_order, read_labels, read_objects
 from clip2.evaluate.fewshot.methods import Answer, all_answers, know, know_all
@@ -24,8 +22,11 @@ from clip2.evaluate.fewshot.result import (
 from clip2.evaluate.fewshot.settings import FewshotSettings
 from clip2.evaluate.metrics import class_mean, confusion_counts
 from clip2.evaluate.networks import load_networks, model_inputs
-from clip2.evaluate.queries import Shards, common_header
+from clip2.evaluate.object_shards import common_header
 from clip2.pretrain.model import Clip2Model
+from clip2.runtime.console import progress
+from clip2.runtime.errors import InputError
+from clip2.store.crops import Shards
 from clip2.store.provenance import git_state, provenance
 from clip2.teach.teacher import Teacher
 
@@ -47,7 +48,7 @@ def run(
 
     Args:
         train_objects: shards of the `objects` stage on the mining role, where the shots are drawn.
-        val_objects: the same on the evaluation role: all of them are asked about.
+        val_objects: the same of the evaluation role: all of them are queries.
         model_dir: folder of a pretrained model.
     """
     torch.set_num_threads(max(1, threads))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.evaluate.localization.box_iou import iou_3d
+from clip2.label.box_iou import iou_3d
 
 Floats = NDArray[np.float64]
 MIN_RECALL, MIN_PRECISION = 0.1, 0.1

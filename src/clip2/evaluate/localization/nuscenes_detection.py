@@ -18,11 +18,11 @@ from nuscenes.nuscenes import NuScenes
 from nuscenes.utils.splits import create_splits_scenes
 from pyquaternion import Quaternion
 
-from clip2.evaluate.localization.naming import Detections
-from clip2.evaluate.localization.proposals import Proposals
 from clip2.evaluate.localization.result import Official
 from clip2.evaluate.metrics import DIGITS
 from clip2.geometry import rigid, yaw_rotation
+from clip2.label.naming import Detections
+from clip2.label.proposals import Proposals
 from clip2.scans.nuscenes.devkit import T_global_from_sensor, open_scenes
 from clip2.scans.nuscenes.tables import LIDAR
 

@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from clip2.console import console as standard_output
-from clip2.evaluate.result_file import ResultPart, read_result_file
-from clip2.store.atomic import write_json
+from clip2.evaluate.result_file import ResultPart, print_head, read_result_file
+from clip2.runtime.console import console as standard_output
+from clip2.runtime.tables import print_by_class, print_table
+from clip2.store.atomic import write_sealed
 
 Share = float | None
 
@@ -37,6 +36,22 @@ class Official(ResultPart):
     label_tp_errors: dict[str, dict[str, float | None]]
 
 
+class Calibration(ResultPart):
+    """Are names right as often as they are sure? Of boxes that meet an annotated thing."""
+
+    n: int = Field(ge=0, description="boxes that were looked at")
+    ece: Share = Field(description="expected calibration error: mean of |said - right| over the bins")
+    bins: list[tuple[int, float, float]] = Field(description="boxes, mean probability, share of right names")
+
+
+class Placement(ResultPart):
+    """Are things that stand, and were seen at two samples or more, where the boxes say?"""
+
+    n: int = Field(ge=0, description="boxes that were looked at")
+    within_half_metre: Share = Field(description="of the annotated centre, in plan view")
+    median_m: Share = Field(description="metres between the centres, in plan view")
+
+
 class LocalizationScore(ResultPart):
     """One method: means over the classes that occur, each class, and the devkit's figures."""
 
@@ -47,6 +62,8 @@ class LocalizationScore(ResultPart):
     ap_2m: Share = None
     per_class: dict[str, BoxScores]
     nuscenes: Official | None = None
+    calibration: Calibration | None = Field(None, description="of `labels`")
+    placement: Placement | None = Field(None, description="of `labels`")
 
 
 class LocalizationResult(ResultPart):
@@ -66,7 +83,7 @@ class LocalizationResult(ResultPart):
 
 
 def write_localization(path: Path, result: LocalizationResult) -> None:
-    write_json(path, result.model_dump(mode="json"))
+    write_sealed(path, result.model_dump(mode="json"))
 
 
 def read_localization(path: Path) -> LocalizationResult:
@@ -77,36 +94,34 @@ def read_localization(path: Path) -> LocalizationResult:
 def print_localization(result: LocalizationResult, console: Console | None = None) -> None:
     """Print the means of every method, then AP25 of each class."""
     console = console or standard_output()
-    title = f"Open-world localisation, {result.dataset}, {result.split}"
-    if result.source_kind != "real":
-        title += f"\n{result.source_kind.upper()}: not figures of a real data set"
+    title = f"Open-world localisation, {result.dataset}, {result.split}, %"
+    print_head(console, title, result.source_kind, result.model_dump())
+    columns = ("ap25", "ar25", "ap50", "ar50", "ap_2m")
+    rows = []
+    for name, method in result.methods.items():
+        official = method.nuscenes
+        values = [getattr(method, column) for column in columns]
+        values += [official.mean_ap, official.nd_score] if official else [None, None]
+        rows.append([name, *map(_cell, values)])
     agnostic = result.class_agnostic
     caption = (
         f"{result.n_proposals:,} proposals, {result.n_boxes:,} boxes; without names AR25 {_cell(agnostic.ar25)}, "
         f"AP25 {_cell(agnostic.ap25)}"
     )
-    totals = Table(title=title, box=box.SIMPLE_HEAD, caption=caption)
-    totals.add_column("method")
-    columns = ("ap25", "ar25", "ap50", "ar50", "ap_2m")
-    for name in columns:
-        totals.add_column(name.upper().replace("_2M", " 2 m"), justify="right")
-    for name in ("mAP", "NDS"):
-        totals.add_column(f"nuScenes {name}", justify="right")
-    for name, method in result.methods.items():
-        official = method.nuscenes
-        values = [getattr(method, column) for column in columns]
-        values += [official.mean_ap, official.nd_score] if official else [None, None]
-        totals.add_row(name, *map(_cell, values))
-    console.print(totals)
-    classes = Table(title="AP25 of each class", box=box.SIMPLE_HEAD)
-    classes.add_column("class")
-    classes.add_column("n", justify="right")
-    for name in result.methods:
-        classes.add_column(name, justify="right")
-    for label, first in next(iter(result.methods.values())).per_class.items():
-        cells = (_cell(method.per_class[label].ap25) for method in result.methods.values())
-        classes.add_row(label, f"{first.n:,}", *cells)
-    console.print(classes)
+    heads = [name.upper().replace("_2M", " 2 m") for name in columns]
+    print_table(console, ["named by", *heads, "nuScenes mAP", "nuScenes NDS"], rows, caption=caption)
+    if (labels := result.methods.get("labels")) and labels.calibration and labels.placement:
+        sure, place = labels.calibration, labels.placement
+        console.print(
+            f"labels: of {sure.n:,} that meet an annotated thing, calibration error (ECE) {_cell(sure.ece)}; "
+            f"of {place.n:,} of standing things, {_cell(place.within_half_metre)} within 0.5 m of their place"
+        )
+    counts = {label: scores.n for label, scores in next(iter(result.methods.values())).per_class.items()}
+    methods = {
+        name: {label: scores.ap25 for label, scores in method.per_class.items()}
+        for name, method in result.methods.items()
+    }
+    print_by_class(console, counts, methods, title="AP25 of each class, %")
 
 
 def _cell(value: Share) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from clip2.evaluate.localization.detection_ap import Boxes, distance_score, overlap_scores
-from clip2.evaluate.localization.naming import Detections, detections
-from clip2.evaluate.localization.proposals import Proposals, Truth
 from clip2.evaluate.localization.result import BoxScores, LocalizationScore
 from clip2.evaluate.localization.settings import LocalizeSettings
+from clip2.evaluate.localization.truth import Truth
 from clip2.evaluate.metrics import DIGITS
+from clip2.label.naming import Detections, detections
+from clip2.label.proposals import Proposals
 
 MEANS = ("ap25", "ar25", "ap50", "ar50", "ap_2m")
 

@@ -9,17 +9,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clip2.errors import InputError
 from clip2.evaluate.classes import choose_classes, class_words
-from clip2.evaluate.localization.naming import detections, label_probabilities, text_probabilities
+from clip2.evaluate.localization.labels import as_detections, read_labels, trust
 from clip2.evaluate.localization.nuscenes_detection import CONFIG, OfficialEvaluation, reason_against
-from clip2.evaluate.localization.proposals import Proposals, Truth, read_proposals, read_truth
 from clip2.evaluate.localization.result import LocalizationResult, print_localization, write_localization
 from clip2.evaluate.localization.scoring import score_detections, score_without_names
 from clip2.evaluate.localization.settings import LocalizeSettings
+from clip2.evaluate.localization.truth import Truth, read_truth
 from clip2.evaluate.networks import load_networks, model_inputs
-from clip2.evaluate.queries import Shards
+from clip2.label.naming import detections, label_probabilities, text_probabilities
+from clip2.label.proposals import Proposals, read_proposals
 from clip2.pretrain.model import Clip2Model
+from clip2.runtime.errors import InputError
+from clip2.store.crops import Shards
 from clip2.store.provenance import git_state, provenance
 from clip2.store.tables import iterate_rows, read_header
 from clip2.teach.teacher import Teacher
@@ -39,6 +41,7 @@ def run(
     settings: LocalizeSettings,
     device: str = "auto",
     threads: int = 1,
+    labels: Path | None = None,
 ) -> None:
     """Box, name and score the proposals; write ``out`` (localization.result.LocalizationResult) and print it.
 
@@ -46,10 +49,11 @@ def run(
         frames, annotations, triplets: the same shards of the evaluation role; a triplet shard is (Parquet, HDF5).
         data_root: the data set's folder; read only for nuScenes' own evaluation.
         model_dir: folder of a pretrained model.
+        labels: file of the stage `label` for the same source, which is measured beside the proposals.
     """
     torch.set_num_threads(max(1, threads))
     header = _header(frames, annotations, triplets)
-    settings = settings.model_copy(update={"classes": choose_classes(settings.classes, header)})
+    settings = settings.model_copy(update={"classes": choose_classes(settings.classes, read_header(annotations[0]))})
     truth = read_truth(annotations, settings)
     if not truth.group:
         raise InputError(f"{annotations[0]}: not one box of the classes asked for, in {len(annotations)} shards "
@@ -62,7 +66,7 @@ def run(
     if strange := set(proposals.group) - names:
         raise InputError(f"{triplets[0][0]}: {len(strange)} samples in it are not in {frames[0]}; "
                          "give shards of the same name")  # fmt: skip
-    official, told = _official(header, data_root, settings)
+    official, note = _official(header, data_root, settings)
     by_metres = header["sensor"] == "lidar"
     methods = {}
     for method, probabilities in _probabilities(proposals, truth, model, teacher, settings).items():
@@ -71,18 +75,26 @@ def run(
         if official is not None:
             score.nuscenes = official.evaluate(proposals, found, settings.classes)
         methods[method] = score
+    if labels is not None:
+        rows = read_labels(labels, header, names, truth.by_scene)
+        places, found = as_detections(rows, truth, settings)
+        score = score_detections(places, found, truth, settings.classes, by_metres)
+        score.calibration, score.placement = trust(rows, annotations, truth)
+        if official is not None:
+            score.nuscenes = official.evaluate(places, found, settings.classes)
+        methods = {"labels": score} | methods
     result = LocalizationResult(
         dataset=header["dataset"],
         split=header["split"],
         source_kind=header["source_kind"],
-        protocol=_protocol(header, settings, truth, model, teacher, model_dir) | {"nuscenes_evaluation": told},
+        protocol=_protocol(header, settings, truth, model, teacher, model_dir) | {"nuscenes_evaluation": note},
         n_groups=len(names),
         n_proposals=len(proposals.group),
         n_boxes=len(truth.group),
         skipped=truth.skipped,
         class_agnostic=score_without_names(proposals, truth, by_metres, settings),
         methods=methods,
-        provenance=_provenance(frames, annotations, triplets, model_dir, settings),
+        provenance=_provenance(frames, annotations, triplets, model_dir, labels, settings),
     )
     write_localization(out, result)
     print_localization(result)
@@ -162,6 +174,7 @@ def _protocol(
         "groups": "scene" if truth.by_scene else "sample",
         "boxes": "fitted to the points seen; no class sizes",
         "score": "detector's score x probability of the class; every proposal under every class",
+        "labels": "as they stand in the file: a box under each of its names, with the name's probability",
     }
 
 
@@ -170,9 +183,11 @@ def _provenance(
     annotations: Sequence[Path],
     triplets: Shards,
     model_dir: Path,
+    labels: Path | None,
     settings: LocalizeSettings,
 ) -> dict[str, Any]:
-    inputs = {f"frames/{path.name}": path for path in frames}
+    inputs = {} if labels is None else {"labels": labels}
+    inputs |= {f"frames/{path.name}": path for path in frames}
     inputs |= {f"annotations/{path.name}": path for path in annotations}
     inputs |= {f"triplets/{path.name}": path for pair in triplets for path in pair}
     inputs |= model_inputs(model_dir)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 def average_precision(scores: ArrayLike, relevant: ArrayLike) -> float:
@@ -14,14 +14,29 @@ def average_precision(scores: ArrayLike, relevant: ArrayLike) -> float:
         relevant: (n,) bool, at least one.
     """
     ranked = np.asarray(relevant, bool)[np.argsort(-np.asarray(scores), kind="stable")]
-    places = np.flatnonzero(ranked) + 1
-    return float((np.arange(1, len(places) + 1) / places).mean())
+    return ranked_precision(ranked, int(ranked.sum()))
 
 
 def recall_at(scores: ArrayLike, relevant: ArrayLike, ks: Sequence[int]) -> list[float]:
     """Share of the relevant objects among the first k, for each k."""
     ranked = np.asarray(relevant, bool)[np.argsort(-np.asarray(scores), kind="stable")]
-    return [float(ranked[:k].sum() / ranked.sum()) for k in ks]
+    return ranked_recall(ranked, int(ranked.sum()), ks)
+
+
+def ranked_precision(right: NDArray[np.bool_], n_relevant: int) -> float:
+    """Average precision of a ranking, not interpolated; what is not in it counts as not found.
+
+    Args:
+        right: (n,) whether what stands at a place is relevant, best first.
+        n_relevant: objects to find.
+    """
+    places = np.flatnonzero(right) + 1
+    return float((np.arange(1, len(places) + 1) / places).sum() / n_relevant)
+
+
+def ranked_recall(right: NDArray[np.bool_], n_relevant: int, ks: Sequence[int]) -> list[float]:
+    """Share of the objects to find among the first k of a ranking, for each k; arguments as above."""
+    return [float(right[:k].sum() / n_relevant) for k in ks]
 
 
 def chance_average_precision(n: int, n_relevant: int) -> float:

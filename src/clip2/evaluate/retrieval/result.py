@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from clip2.console import console as standard_output
-from clip2.evaluate.result_file import ResultPart, read_result_file
-from clip2.store.atomic import write_json
+from clip2.evaluate.result_file import ResultPart, print_head, read_result_file
+from clip2.runtime.console import console as standard_output
+from clip2.runtime.tables import print_by_class, print_table
+from clip2.store.atomic import write_sealed
 
 
 class QueryScore(ResultPart):
@@ -45,7 +44,7 @@ class RetrievalResult(ResultPart):
 
 
 def write_retrieval(path: Path, result: RetrievalResult) -> None:
-    write_json(path, result.model_dump(mode="json"))
+    write_sealed(path, result.model_dump(mode="json"))
 
 
 def read_retrieval(path: Path) -> RetrievalResult:
@@ -56,26 +55,16 @@ def read_retrieval(path: Path) -> RetrievalResult:
 def print_retrieval(result: RetrievalResult, console: Console | None = None) -> None:
     """Print the means of every method, then the average precision of each query."""
     console = console or standard_output()
-    title = (
-        f"Search by name, {result.dataset}, {result.split}: {len(result.queries)} names, {result.n_objects:,} objects"
-    )
-    if result.source_kind != "real":
-        title += f"\n{result.source_kind.upper()}: not figures of a real data set"
-    totals = Table(title=title, box=box.SIMPLE_HEAD)
-    totals.add_column("method")
-    totals.add_column("mean AP", justify="right")
+    size = f"{len(result.queries)} names, {result.n_objects:,} objects"
+    title = f"Search by name, {result.dataset}, {result.split}: {size}, %"
+    print_head(console, title, result.source_kind, result.model_dump())
     first = next(iter(result.methods.values()))
-    for k in first.recall:
-        totals.add_column(f"recall @ {k}", justify="right")
-    for name, method in result.methods.items():
-        totals.add_row(name, *(f"{100 * value:.1f}" for value in (method.mean_ap, *method.recall.values())))
-    console.print(totals)
-    queries = Table(title="Average precision of each name", box=box.SIMPLE_HEAD)
-    queries.add_column("name")
-    queries.add_column("n", justify="right")
-    for name in result.methods:
-        queries.add_column(name, justify="right")
-    for query, n in result.queries.items():
-        cells = (f"{100 * method.per_query[query].ap:.1f}" for method in result.methods.values())
-        queries.add_row(query, f"{n:,}", *cells)
-    console.print(queries)
+    rows = [
+        [name, *(f"{100 * value:.1f}" for value in (method.mean_ap, *method.recall.values()))]
+        for name, method in result.methods.items()
+    ]
+    print_table(console, ["method", "mean AP", *(f"recall @ {k}" for k in first.recall)], rows)
+    methods = {
+        name: {query: method.per_query[query].ap for query in result.queries} for name, method in result.methods.items()
+    }
+    print_by_class(console, result.queries, methods, title="Average precision of each name, %", label="name")

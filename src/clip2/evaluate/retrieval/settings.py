@@ -4,12 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from clip2.store.settings import Settings
+from clip2.evaluate.settings import MeasuredSettings
 
 RetrievalMethod = Literal["clip2", "teacher_2d", "chance"]
 
 
-class RetrievalSettings(Settings):
+class RetrievalSettings(MeasuredSettings):
     """What is searched for by name among all annotated objects."""
 
     methods: tuple[RetrievalMethod, ...] = Field(
@@ -22,6 +22,8 @@ class RetrievalSettings(Settings):
     templates: tuple[str, ...] = Field(
         (), description="prompt templates, averaged; () those that the model was trained with"
     )
-    ks: tuple[int, ...] = Field((1, 5, 10, 20, 50), min_length=1, description="recall is told after so many objects")
+    ks: tuple[int, ...] = Field(
+        (1, 5, 10, 20, 50), min_length=1, description="recall is reported after so many objects"
+    )
     min_objects: int = Field(1, ge=1, description="names with fewer objects are not searched for")
     batch_size: int = Field(256, ge=1, description="objects in memory at a time")

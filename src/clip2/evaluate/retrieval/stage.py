@@ -1,6 +1,5 @@
 """Stage `retrieval`: search by name among all annotated objects, for things that no benchmark class covers."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clip2.console import progress
-from clip2.errors import InputError
-from clip2.evaluate.audit_summary import canonical
 from clip2.evaluate.metrics import DIGITS
 from clip2.evaluate.networks import load_networks, model_inputs
-from clip2.evaluate.pictures import picture_features
-from clip2.evaluate.queries import Shards, batches, common_header
+from clip2.evaluate.object_shards import common_header
 from clip2.evaluate.retrieval.metrics import average_precision, chance_average_precision, recall_at
+from clip2.evaluate.retrieval.names import choose_queries, own_names
 from clip2.evaluate.retrieval.result import (
     QueryScore,
     RetrievalResult,
@@ -26,8 +22,12 @@ from clip2.evaluate.retrieval.result import (
 )
 from clip2.evaluate.retrieval.settings import RetrievalSettings
 from clip2.pretrain.model import Clip2Model
+from clip2.runtime.console import progress
+from clip2.runtime.errors import InputError
+from clip2.store.crops import Shards, batches
 from clip2.store.provenance import git_state, provenance
 from clip2.store.tables import iterate_rows
+from clip2.teach.pictures import picture_features
 from clip2.teach.teacher import Teacher
 
 Array = NDArray[Any]
@@ -45,7 +45,7 @@ def run(
     torch.set_num_threads(max(1, threads))
     header = common_header(objects)
     names, in_benchmark = read_names(objects)
-    queries = choose_queries(names, in_benchmark, settings)
+    queries = choose_queries(names, in_benchmark, settings.queries, settings.min_objects)
     if not queries:
         raise InputError(f"{objects[0][0]}: no object has a name to search for; make the objects with "
                          "`include_other`, or give `queries` that the annotations have")  # fmt: skip
@@ -82,28 +82,9 @@ def run(
 
 def read_names(objects: Shards) -> tuple[list[tuple[str, ...]], list[bool]]:
     """Of each object, in order: its own names, the finest first, and whether it is of a class of the benchmark."""
-    names, in_benchmark = [], []
-    for row in (row for path, _ in objects for row in iterate_rows(path, ["category", "class_name", "fine_name"])):
-        given = (row["fine_name"], row["category"].split(".")[-1])
-        names.append(tuple(canonical(name) for name in given if name))
-        in_benchmark.append(row["class_name"] is not None)
-    return names, in_benchmark
-
-
-def choose_queries(
-    names: Sequence[tuple[str, ...]], in_benchmark: Sequence[bool], settings: RetrievalSettings
-) -> list[str]:
-    """The names to search for, in alphabetical order; each has at least ``min_objects`` objects.
-
-    By default the finest name of everything outside the benchmark's classes: "tire" and not "debris", unless something
-    is known as debris only.
-    """
-    counts = Counter(name for mine in names for name in set(mine))
-    if settings.queries:
-        wanted = {canonical(query) for query in settings.queries}
-    else:
-        wanted = {mine[0] for mine, known in zip(names, in_benchmark, strict=True) if not known}
-    return sorted(query for query in wanted if counts[query] >= settings.min_objects)
+    columns = ["category", "class_name", "fine_name"]
+    rows = [row for path, _ in objects for row in iterate_rows(path, columns)]
+    return list(map(own_names, rows)), [row["class_name"] is not None for row in rows]
 
 
 def _scores(

@@ -1,1 +1,1 @@
-"""The methods that CLIP² is held against, and their training."""
+"""The methods that CLIP² is compared with, and their training."""

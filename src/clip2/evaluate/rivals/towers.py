@@ -5,8 +5,8 @@ One safetensors file: an inter-view adapter (PointCLIP, PointCLIP V2) or a whole
 """
 
 import copy
+import hashlib
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from clip2.errors import InputError
 from clip2.evaluate.rivals.adapter import ViewAdapter
 from clip2.evaluate.rivals.clip2point import TEMPLATE as CLIP2POINT_TEMPLATE
-from clip2.store.atomic import atomic_path
+from clip2.runtime.errors import InputError
+from clip2.store.atomic import atomic_path, sealed, unsealed
 from clip2.teach.teacher import Teacher, same_teacher
 
 FORMAT = 1
@@ -55,9 +55,18 @@ class Tower:
 def write_tower(path: Path, weights: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write a tower; ``header`` holds at least name, base, teacher and templates."""
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in weights.items()}
-    text = json.dumps({"format": FORMAT, "kind": "tower", **header}, allow_nan=False)
+    header = {"format": FORMAT, "kind": "tower", **header, "tensors_sha256": _digest_of(tensors)}
+    text = json.dumps(sealed(header), allow_nan=False)
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={"clip2": text})
+
+
+def _digest_of(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def read_tower(path: Path) -> Tower:
@@ -73,15 +82,17 @@ def read_tower(path: Path) -> Tower:
         return Tower(path, "clip2point", "clip2point", None, (CLIP2POINT_TEMPLATE,), header, read_checkpoint(path))
     try:
         with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})["clip2"])
+            header = unsealed(json.loads((file.metadata() or {})["clip2"]))
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (a file, not a dictionary)
         if header["kind"] != "tower" or header["format"] != FORMAT:
             raise ValueError(f"kind {header['kind']!r}, format {header['format']!r}")
+        if header.get("tensors_sha256", digest := _digest_of(weights)) != digest:
+            raise ValueError("its weights are not those that were written")
         return Tower(
             path, header["name"], header["base"], header["teacher"], tuple(header["templates"]), header, weights
         )
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: not a tower of this version ({reason}); make it with `clip2 tune`") from error
 
 
@@ -97,16 +108,16 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a checkpoint that can be read safely ({str(error).splitlines()[0]}); give a state dict"
-        ) from error
+    except Exception as error:  # of a damaged file, torch's own unpickler raises what it likes
+        words = str(error).splitlines() or [type(error).__name__]
+        raise InputError(f"{path}: not a checkpoint that can be read safely ({words[0]}); give a state dict") from error
     for state in (content, *(content.values() if isinstance(content, dict) else ())):
         if isinstance(state, dict) and any(str(key).endswith(LANDMARK) for key in state):
             break
     else:
         raise InputError(f"{path}: holds no image tower (no weight {LANDMARK!r}); give CLIP2Point's checkpoint")
-    prefixes = sorted({k.removesuffix(LANDMARK) for k in state if k == LANDMARK or k.endswith(f".{LANDMARK}")})
+    names = [key for key in state if isinstance(key, str)]
+    prefixes = sorted({k.removesuffix(LANDMARK) for k in names if k == LANDMARK or k.endswith(f".{LANDMARK}")})
     # A ResNet has a conv1 in each block, too: those begin with the prefix of the tower itself.
     towers = [p for p in prefixes if not any(p != q and p.startswith(f"{q}layer") for q in prefixes)]
     if len(towers) > 1:
@@ -114,7 +125,12 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         if len(depth) != 1:
             raise InputError(f"{path}: which of the towers {towers} sees depth is not clear; save that one alone")
         towers = depth
-    return {k.removeprefix(towers[0]): v.float() for k, v in state.items() if k.startswith(towers[0])}
+    if not towers:
+        raise InputError(f"{path}: holds no image tower (no weight {LANDMARK!r}); give CLIP2Point's checkpoint")
+    weights = {k.removeprefix(towers[0]): v for k, v in state.items() if str(k).startswith(towers[0])}
+    if not all(isinstance(value, Tensor) for value in weights.values()):
+        raise InputError(f"{path}: its image tower has weights that are none; give a state dict")
+    return {key: value.float() for key, value in weights.items()}
 
 
 def check_teacher(tower: Tower, teacher: Teacher) -> None:

@@ -7,8 +7,6 @@ from typing import Any
 
 import torch
 
-from clip2.device import resolve_device
-from clip2.errors import InputError
 from clip2.evaluate.rivals.projections import PROJECTIONS
 from clip2.evaluate.rivals.towers import write_tower
 from clip2.evaluate.rivals.tune_adapter import tune_adapter
@@ -17,6 +15,8 @@ from clip2.evaluate.rivals.tune_settings import TuneSettings
 from clip2.evaluate.rivals.tune_tower import tune_tower
 from clip2.pretrain.checkpoint import digest_of
 from clip2.pretrain.holdout import scenes_held_out
+from clip2.runtime.device import resolve_device
+from clip2.runtime.errors import InputError
 from clip2.store.provenance import provenance
 from clip2.teach.teacher import load_teacher
 
@@ -46,7 +46,7 @@ def run(
     Args:
         triplets: (Parquet, HDF5) of the training shards only, or shape pairs in the same form.
         embeddings: of the same shards; None (or none): their pictures go through the teacher here.
-        checkpoint: file from which training a tower goes on where it was stopped; default: a hidden one beside ``out``.
+        checkpoint: file from which a stopped training of a tower resumes; default: a hidden one beside ``out``.
     """
     embeddings = embeddings or None
     checkpoint = checkpoint or out.with_name(f".{out.name}.checkpoint")

@@ -7,13 +7,13 @@ the adapter learns by the two losses of our point encoder (pretrain.loss), equal
 import torch
 from torch import Tensor
 
-from clip2.console import progress
 from clip2.evaluate.rivals.adapter import ViewAdapter, mean_view
 from clip2.evaluate.rivals.depth_views import ENCODE_BATCH, Projection, draw, encode_maps
 from clip2.evaluate.rivals.tune_data import TuneData
 from clip2.evaluate.rivals.tune_settings import TuneSettings
 from clip2.evaluate.rivals.tune_steps import MAX_SCALE, Schedule, Trainer
 from clip2.pretrain.loss import ContrastiveLoss
+from clip2.runtime.console import progress
 from clip2.teach.teacher import Teacher
 
 LR = 1e-3

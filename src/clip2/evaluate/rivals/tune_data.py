@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clip2.errors import InputError
 from clip2.evaluate.rivals.depth_views import thin
-from clip2.pretrain.embeddings import Embeddings, read_embeddings
+from clip2.pretrain.lost import check_any_triplets
+from clip2.runtime.errors import InputError
 from clip2.store.ragged import RaggedReader
 from clip2.store.tables import iterate_rows, read_header, read_table
+from clip2.teach.embeddings import Embeddings, read_embeddings
 from clip2.teach.teacher import Teacher, same_teacher
 
 TripletShards = Sequence[tuple[Path, Path]]
@@ -58,6 +59,7 @@ def load_tune_data(
         raise InputError(f"{len(triplets)} triplet shards but {len(embeddings)} embedding shards; give them in pairs")
     if embeddings is None and agreement != "off":
         raise InputError("setting 'agreement': needs embeddings; give them, or set it to 'off'")
+    check_any_triplets([path for path, _ in triplets])
     counts: Counter[str] = Counter()
     kept: list[NDArray[np.int64]] = []
     labels: list[list[str]] = []
@@ -117,7 +119,7 @@ def _embeddings_of(triplets: Path, path: Path, n: int, teacher: Teacher) -> Embe
 
 
 def _thin_evenly(kept: list[NDArray[np.int64]], most: int) -> list[NDArray[np.int64]]:
-    """Of the kept rows of all shards in order, every so-manieth."""
+    """Kept rows of all shards in order, thinned evenly."""
     total = sum(map(len, kept))
     if not most or total <= most:
         return kept

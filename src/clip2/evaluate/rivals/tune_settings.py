@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from clip2.store.settings import Settings
+from clip2.runtime.settings import Settings
 
 
 class TuneSettings(Settings):

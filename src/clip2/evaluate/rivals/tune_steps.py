@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clip2.errors import InputError
 from clip2.evaluate.rivals.tune_settings import TuneSettings
 from clip2.pretrain.data import step_seed
+from clip2.runtime.errors import InputError
 
 WARMUP = 0.05
 """Share of the steps in which the learning rate rises."""

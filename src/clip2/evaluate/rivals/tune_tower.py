@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clip2.console import progress
 from clip2.evaluate.rivals.clip2point import PROJECTION, TEST_VIEWS, depth_maps, resize, shade, view_rotation
 from clip2.evaluate.rivals.depth_views import pack_crops, to_pixels, to_unit_sphere
 from clip2.evaluate.rivals.towers import copy_visual
@@ -27,6 +26,8 @@ from clip2.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from clip2.pretrain.data import step_seed
 from clip2.pretrain.loss import ContrastiveLoss, info_nce
 from clip2.pretrain.precision import mixed_precision
+from clip2.runtime.console import progress
+from clip2.runtime.errors import InputError
 from clip2.teach.teacher import Teacher
 
 log = logging.getLogger(__name__)
@@ -156,11 +157,16 @@ def tune_tower(
 
 
 def _resume(parts: dict[str, nn.Module | Trainer], checkpoint: Path, digest: str, device: torch.device) -> int:
-    """Load the checkpoint, if there is one of this run, into ``parts``; the step to go on with."""
+    """Load the checkpoint, if there is one of this run, into ``parts``; the step to resume at."""
     state = load_checkpoint(checkpoint, digest, device)
     if state is None:
         return 0
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    log.info("taken up again at step %d", state["step"])
-    return int(state["step"])
+    try:
+        step = int(state["step"])
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    except (KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{checkpoint}: is damaged ({reason}); delete it and run again") from None
+    log.info("taken up again at step %d", step)
+    return step

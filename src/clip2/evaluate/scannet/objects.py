@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.console import progress
-from clip2.errors import InputError
 from clip2.evaluate.scannet.settings import ScannetObjectsSettings
 from clip2.evaluate.scannet.views import NO_FRAME, scene_pictures
+from clip2.runtime.console import progress
+from clip2.runtime.errors import InputError
 from clip2.scans.scannet.files import labels_file
 from clip2.scans.scannet.mesh import Instance, is_marked, read_classes, read_marked_scene
 from clip2.store.bad_frames import BadFrames

@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from clip2.store.settings import Settings
+from clip2.runtime.settings import Settings
 
 
 class ScannetObjectsSettings(Settings):
-    """Which marked objects are asked about, and which picture they get."""
+    """Which marked objects are recognised, and which picture they get."""
 
     min_points: int = Field(1, ge=1, description="objects with fewer mesh vertices are left out")
     min_visible_share: float = Field(

@@ -1,6 +1,5 @@
 """Stage `annotations` for your own recordings: 3D boxes, for evaluation only, in files that no mining stage reads."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,16 +8,26 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from clip2.errors import InputError
 from clip2.geometry import rigid, transform_points, yaw_rotation
+from clip2.runtime.errors import InputError
 from clip2.scans.folder.calibration import METRES, upright_metres
-from clip2.scans.folder.files import CALIBRATION, Record, Scene, facts_of, find_scenes, flat, samples_by_shard
+from clip2.scans.folder.files import (
+    CALIBRATION,
+    LABELS,
+    Record,
+    Scene,
+    facts_of,
+    find_scenes,
+    flat,
+    role_samples,
+    samples_by_shard,
+)
 from clip2.scans.folder.settings import FolderSettings
 from clip2.scans.shards import ROLES
 from clip2.scans.tables import write_shard
+from clip2.scans.texts import read_json
 from clip2.store.provenance import provenance
 
-LABELS = "labels"
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Three = Annotated[list[_Number], Field(min_length=3, max_length=3)]
 _Size = Annotated[list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(min_length=3, max_length=3)]
@@ -28,6 +37,7 @@ class Label(BaseModel):
     """One box: centre in the frame of the points as declared, full length, width and height, in the declared units.
 
     ``yaw``: radians about up, counter-clockwise seen from above, from the first axis of the points' upright frame.
+    ``track``: a name of the thing, the same in all samples of its scene, where people followed it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +45,7 @@ class Label(BaseModel):
     center: _Three
     size_lwh: _Size
     yaw: _Number = 0.0
+    track: str | None = Field(None, min_length=1)
 
 
 _LABELS = TypeAdapter(list[Label])
@@ -48,13 +59,25 @@ def run(root: Path, out: Path, source: str, settings: FolderSettings) -> None:
         settings.model_dump(mode="json"),
         {f"{scene.name}/{CALIBRATION}": scene.folder / CALIBRATION for scene in scenes},
     )
-    facts = facts_of(scenes, source, root)
+    facts = facts_of(scenes, source, root) | {"classes": label_classes(scenes, settings)}
     for role in ROLES:
         split = {"split": getattr(settings, role)}
         for shard, samples in samples_by_shard(scenes, settings, role).items():
             counts = Counter(samples=len(samples), samples_annotated=0)
             rows = (row for scene, stem in samples for row in sample_boxes(scene, stem, counts))
             write_shard(out / f"{shard}.parquet", "annotations", rows, facts | split, made_by, counts)
+
+
+def label_classes(scenes: list[Scene], settings: FolderSettings) -> list[str]:
+    """The classes of the labels of both roles, sorted: what the evaluation chooses from."""
+    samples = {(scene, stem) for role in ROLES for scene, stem in role_samples(scenes, settings, role)}
+    paths = (scene.folder / LABELS / f"{stem}.json" for scene, stem in samples)
+    return sorted({class_name(label.name) for path in paths if path.is_file() for label in read_labels(path)})
+
+
+def class_name(name: str) -> str:
+    """The class that a label's name means."""
+    return "_".join(name.lower().split())
 
 
 def read_labels(path: Path) -> list[Label]:
@@ -64,12 +87,12 @@ def read_labels(path: Path) -> list[Label]:
         InputError: not a JSON list of boxes.
     """
     try:
-        return _LABELS.validate_python(json.loads(path.read_text(encoding="utf-8")))
+        return _LABELS.validate_python(read_json(path))
+    except FileNotFoundError as error:
+        raise InputError(str(error)) from None
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error})") from None
 
 
 def sample_boxes(scene: Scene, stem: str, counts: Counter[str]) -> Iterator[Record]:
@@ -80,14 +103,14 @@ def sample_boxes(scene: Scene, stem: str, counts: Counter[str]) -> Iterator[Reco
     counts["samples_annotated"] += 1
     scale = METRES[scene.calibration.units]
     for index, label in enumerate(read_labels(path)):
-        centre = transform_points([label.center], upright_metres(scene.calibration))[0]
+        centre = transform_points([label.center], upright_metres(scene.calibration))[0] - scene.shift
         yield {
             "annotation_id": f"{scene.sample(stem)}/{index}",
             "scene": scene.unit(stem),
             "sample": scene.sample(stem),
-            "instance": None,
+            "instance": None if label.track is None else f"{scene.unit(stem)}/{label.track}",
             "category": label.name,
-            "class_name": "_".join(label.name.lower().split()),
+            "class_name": class_name(label.name),
             "fine_name": None,
             "T_points_from_box": flat(rigid(yaw_rotation(label.yaw), centre)),
             "size_lwh": [scale * side for side in label.size_lwh],

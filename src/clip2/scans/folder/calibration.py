@@ -1,21 +1,27 @@
 """``calibration.json``: what the user declares of the sensors, and what follows from it for the points' frame."""
 
-import json
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from clip2.errors import InputError
+from clip2.geometry import invert
+from clip2.runtime.errors import InputError
+from clip2.scans.poses import check_rigid
+from clip2.scans.texts import read_json, read_text
 from clip2.scans.undistort import LENGTHS
 
 Matrix = NDArray[np.float64]
-Row3 = Annotated[list[float], Field(min_length=3, max_length=3)]
-Row4 = Annotated[list[float], Field(min_length=4, max_length=4)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Row3 = Annotated[list[Number], Field(min_length=3, max_length=3)]
+Row4 = Annotated[list[Number], Field(min_length=4, max_length=4)]
 Matrix3 = Annotated[list[Row3], Field(min_length=3, max_length=3)]
 Matrix4 = Annotated[list[Row4], Field(min_length=4, max_length=4)]
+Side = Annotated[int, Field(gt=0, le=2**15)]
+"""Pixels."""
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 UP = {
     "z": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
@@ -37,31 +43,62 @@ class _Declared(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+CLOUD_ENDINGS = {
+    **{f"float32x{columns}": ".bin" for columns in range(3, 10)},
+    **{ending: f".{ending}" for ending in ("npy", "pcd", "ply", "las")},
+}
+"""Format of clouds → ending of their files."""
+_CONVERT = {
+    "laz": "unpack it with `laszip -i a.laz -o a.las` or `pdal translate a.laz a.las`, and say `las`",
+    "npz": "save its one array with np.save, and say `npy`",
+    "e57": "convert it with `pdal translate a.e57 a.las`, and say `las`",
+    "xyz": "save its rows as float32 (`np.loadtxt(…).astype('float32').tofile(…)`), and say `float32xN`",
+    "mcap": "make a folder of it with `clip2 import mcap`",
+    **dict.fromkeys(("bag", "db3", "pcap"), "write its scans to files (.pcd or .npy) first"),
+}
+"""What is not read → what to do."""
+
+
 class Clouds(_Declared):
-    """Where a LiDAR's clouds are: files of float32 x y z intensity … rows, or NumPy arrays of such rows."""
+    """Where a LiDAR's clouds are: files of float32 x y z intensity … rows, or of a format with a header.
+
+    ``pose_folder``: poses, ``STEM.txt`` a cloud: from its points to one frame of the scene, of the same axes and units.
+    """
 
     folder: str = "clouds"
-    format: str = Field(pattern=r"^(float32x[3-9]|npy)$")
+    format: str
+    pose_folder: str | None = None
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, format: str) -> str:
+        if format not in CLOUD_ENDINGS:
+            hint = _CONVERT.get(format.lower().lstrip("."), f"it has to be one of {', '.join(CLOUD_ENDINGS)}")
+            raise ValueError(f"{format!r} is not read; {hint}")
+        return format
 
 
 class Depth(_Declared):
     """Depth images (16-bit PNG): units, and their own intrinsics where they do not share the pictures' pixel grid."""
 
     folder: str = "depth"
-    metres_per_unit: float = Field(gt=0)
+    metres_per_unit: float = Field(gt=0, allow_inf_nan=False)
     K: Matrix3 | None = None
-    width: int | None = Field(None, gt=0)
-    height: int | None = Field(None, gt=0)
+    width: Side | None = None
+    height: Side | None = None
 
 
 class Camera(_Declared):
-    """One camera: intrinsics in pixels, and its place, for a LiDAR from the points, for RGB-D to them."""
+    """One camera: intrinsics in pixels, and its place, for a LiDAR from the points, for RGB-D to them.
+
+    ``pose_folder``: poses, ``STEM.txt`` a picture: from the camera, when it took it, to the scene's frame.
+    """
 
     image_folder: str
-    width: int = Field(gt=0)
-    height: int = Field(gt=0)
+    width: Side
+    height: Side
     K: Matrix3
-    distortion: list[float] | None = None
+    distortion: list[Number] | None = None
     T_cam_from_points: Matrix4 | None = None
     T_points_from_cam: Matrix4 | None = None
     pose_folder: str | None = None
@@ -92,8 +129,10 @@ class Calibration(_Declared):
             if self.clouds is None:
                 raise ValueError("a lidar needs `clouds`: their folder and format")
             for name, camera in self.cameras.items():
-                if camera.T_cam_from_points is None or camera.depth or camera.T_points_from_cam or camera.pose_folder:
+                if camera.T_cam_from_points is None or camera.depth or camera.T_points_from_cam:
                     raise ValueError(f"cameras.{name}: beside a lidar it needs `T_cam_from_points` and nothing of rgbd")
+                if camera.pose_folder and not self.clouds.pose_folder:
+                    raise ValueError(f"cameras.{name}: its `pose_folder` means nothing without `clouds.pose_folder`")
         else:
             self._check_rgbd()
         return self
@@ -112,19 +151,6 @@ class Calibration(_Declared):
                 )
 
 
-def check_rigid(name: str, T: Any) -> Matrix:
-    """A (4, 4) matrix, if it is a rotation and a shift.
-
-    Raises:
-        ValueError: it is not.
-    """
-    T = np.asarray(T, np.float64)
-    R = T[:3, :3] if T.shape == (4, 4) else np.zeros((3, 3))
-    if not np.allclose(R @ R.T, np.eye(3), atol=1e-3) or np.linalg.det(R) < 0 or not np.allclose(T[3], [0, 0, 0, 1]):
-        raise ValueError(f"{name} is not a rotation with a shift (4 rows of 4, the last one 0 0 0 1)")
-    return T
-
-
 def read_calibration(path: Path) -> Calibration:
     """Read and check a ``calibration.json``.
 
@@ -132,13 +158,11 @@ def read_calibration(path: Path) -> Calibration:
         InputError: missing, not JSON, or a key is missing or wrong.
     """
     try:
-        return Calibration.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; docs/your_own_data.md says what belongs there") from None
+        return Calibration.model_validate(read_json(path))
+    except FileNotFoundError as error:
+        raise InputError(f"{error}; docs/your_own_data.md says what belongs there") from None
     except ValidationError as error:
         raise InputError(f"{path}: {_explain(error)}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error})") from None
 
 
 def _explain(error: ValidationError) -> str:
@@ -166,3 +190,51 @@ def in_metres(T: Any, calibration: Calibration) -> Matrix:
     T = np.array(T, np.float64)
     T[:3, 3] *= METRES[calibration.units]
     return T
+
+
+def declared_places(calibration: Calibration, camera: Camera, folder: Path, stem: str) -> tuple[Matrix, Matrix]:
+    """(4, 4) declared coordinates (made upright, in metres) → camera, and cloud as stored → declared coordinates.
+
+    Raises:
+        OSError, ValueError, InputError: the sample's own pose is missing or impossible.
+    """
+    turn = upright(calibration)
+    if calibration.sensor == "lidar":
+        T_cam_from_points = _by_poses(calibration, camera, folder, stem)
+        if T_cam_from_points is None:
+            T_cam_from_points = np.asarray(camera.T_cam_from_points, np.float64)
+        return in_metres(T_cam_from_points, calibration) @ turn.T, upright_metres(calibration)
+    if camera.pose_folder is None:
+        pose = np.asarray(camera.T_points_from_cam, np.float64)
+    else:
+        path = folder / camera.pose_folder / f"{stem}.txt"
+        pose = check_rigid(str(path), read_pose(path))
+    T_declared_from_cam = turn @ in_metres(pose, calibration)
+    return np.linalg.inv(T_declared_from_cam), T_declared_from_cam  # depth images are read in metres
+
+
+def _by_poses(calibration: Calibration, camera: Camera, folder: Path, stem: str) -> Matrix | None:
+    """(4, 4) points → camera, both at their own times, as declared; None where one of the two has no pose.
+
+    Raises:
+        OSError, ValueError, InputError: a pose is impossible.
+    """
+    if camera.pose_folder is None or calibration.clouds is None or calibration.clouds.pose_folder is None:
+        return None
+    paths = [folder / name / f"{stem}.txt" for name in (calibration.clouds.pose_folder, camera.pose_folder)]
+    if not all(path.is_file() for path in paths):
+        return None
+    T_scene_from_points, T_scene_from_cam = (read_pose(path) for path in paths)
+    if not (np.isfinite(T_scene_from_points).all() and np.isfinite(T_scene_from_cam).all()):
+        return None
+    check_rigid(str(paths[0]), T_scene_from_points)
+    return invert(check_rigid(str(paths[1]), T_scene_from_cam)) @ T_scene_from_points
+
+
+def read_pose(path: Path) -> Matrix:
+    """The numbers of a pose file, whatever they are.
+
+    Raises:
+        OSError, ValueError, InputError: missing, or not numbers.
+    """
+    return np.loadtxt(StringIO(read_text(path)), dtype=np.float64, ndmin=2)

@@ -5,22 +5,42 @@ A scene is a folder with a ``calibration.json``: the root itself, or each of its
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from clip2.errors import InputError
-from clip2.scans.folder.calibration import Calibration, read_calibration
+from clip2.geometry import invert
+from clip2.runtime.errors import InputError
+from clip2.scans.folder.calibration import (
+    CLOUD_ENDINGS,
+    Calibration,
+    declared_places,
+    in_metres,
+    read_calibration,
+    read_pose,
+    upright,
+)
 from clip2.scans.folder.settings import SPLIT_HELP, FolderSettings
+from clip2.scans.poses import check_rigid
 from clip2.scans.shards import shard_names, shard_of
 from clip2.scans.tables import source_facts
+from clip2.scans.texts import plain, read_names, read_text, unknown_names
 
 CALIBRATION = "calibration.json"
+LABELS = "labels"
+"""Folder of the human boxes, for evaluation only."""
+TIMES = "timestamps.txt"
+ROOT_SCENE = "recording"
+"""Name of the scene that a root without sub-folders is."""
 IMAGES = (".jpg", ".jpeg", ".png")
-_CLOUD_ENDINGS = {"npy": (".npy",)}
+FAR = 1000.0
+"""Metres; cameras farther from the origin than this are in map coordinates, where float32 loses the millimetres."""
+NO_SHIFT = (0.0, 0.0, 0.0)
 Record = dict[str, Any]
 
 
@@ -42,11 +62,39 @@ class Scene:
         return read_calibration(self.folder / CALIBRATION)
 
     @cached_property
+    def shift(self) -> tuple[float, float, float]:
+        """Whole metres, upright, that the declared coordinates have more than those of the points' frame.
+
+        None, unless the scene's first camera stands far from the origin: then that camera's place.
+        """
+        camera = self.calibration.cameras[min(self.calibration.cameras)]
+        for stem in self.samples:
+            try:
+                T_cam_from_declared, _ = declared_places(self.calibration, camera, self.folder, stem)
+            except (OSError, ValueError, InputError):
+                continue
+            return _whole_metres(invert(T_cam_from_declared)[:3, 3])
+        return NO_SHIFT
+
+    @cached_property
+    def origin(self) -> tuple[float, float, float]:
+        """As :attr:`shift`, of the frame that the poses of its clouds lead to: the place of the first."""
+        if self.pose_folder is None or self.calibration.sensor == "rgbd":
+            return NO_SHIFT
+        for stem in self.samples:
+            try:
+                pose = check_rigid(stem, read_pose(self.pose_folder / f"{stem}.txt"))
+            except (OSError, ValueError, InputError):
+                continue
+            return _whole_metres(upright(self.calibration)[:3, :3] @ in_metres(pose, self.calibration)[:3, 3])
+        return NO_SHIFT
+
+    @cached_property
     def clouds(self) -> dict[str, str]:
         """Stem → cloud file or depth image, relative to the root."""
         if self.calibration.clouds is not None:
             clouds = self.calibration.clouds
-            return self.files(clouds.folder, _CLOUD_ENDINGS.get(clouds.format, (".bin",)))
+            return self.files(clouds.folder, (CLOUD_ENDINGS[clouds.format],))
         (camera,) = self.calibration.cameras.values()
         return self.files(camera.depth.folder, (".png",)) if camera.depth else {}
 
@@ -82,14 +130,55 @@ class Scene:
         return stem if self.name == "." else f"{self.name}/{stem}"
 
     def unit(self, stem: str) -> str:
-        """What is dealt out as a whole to splits and shards: the scene; where the root is the only one, the sample."""
-        return stem if self.name == "." else self.name
+        """What is a scene in the artefacts, and dealt out to shards as a whole: the folder.
+
+        Where the root is the only folder and has no poses, nothing joins its samples: each is a scene of its own.
+        """
+        if self.name != ".":
+            return self.name
+        return stem if self.pose_folder is None else ROOT_SCENE
+
+    @property
+    def pose_folder(self) -> Path | None:
+        """Where its poses are, if it declares any: of the clouds, or of the depth camera."""
+        calibration = self.calibration
+        declared = calibration.clouds or next(iter(calibration.cameras.values()))
+        return self.folder / declared.pose_folder if declared.pose_folder else None
+
+    @cached_property
+    def times_us(self) -> dict[str, int]:
+        """Stem → microseconds, from ``timestamps.txt`` beside the pose folder or in it; empty where there is none.
+
+        Raises:
+            InputError: a line is not a stem and seconds, a sample has no time, or two have the same.
+        """
+        folders = [self.folder] if self.pose_folder is None else [self.folder, self.pose_folder]
+        path = next((folder / TIMES for folder in folders if (folder / TIMES).is_file()), None)
+        if path is None:
+            return {}
+        try:
+            lines = [line.replace(",", " ").split() for line in read_text(path).splitlines() if line.strip()]
+            times = {stem: round(1e6 * float(seconds)) for stem, seconds in lines}
+        except (ValueError, OverflowError) as error:
+            raise InputError(f"{path}: not lines of `STEM seconds` ({error})") from None
+        missing = [stem for stem in self.samples if stem not in times]
+        if missing:
+            raise InputError(f"{path}: has no time of {missing[0]}, and of {len(missing) - 1} others; add their lines")
+        if len({times[stem] for stem in self.samples}) < len(self.samples):
+            raise InputError(f"{path}: some samples have the same time; give each its own, in seconds with decimals")
+        return times
 
     def count_missing(self, counts: Counter[str]) -> None:
         """Count the stems of one kind of file that have no counterpart of another kind."""
         for pictures in self.pictures.values():
             counts["images_missing_in_all"] += len(self.clouds.keys() - pictures.keys())
             counts["clouds_missing_in_all"] += len(pictures.keys() - self.clouds.keys())
+
+
+def _whole_metres(place: NDArray[np.float64]) -> tuple[float, float, float]:
+    """A place, if it is far from the origin."""
+    x, y, z = np.round(place).tolist()
+    return (x, y, z) if max(abs(x), abs(y), abs(z)) > FAR else NO_SHIFT
 
 
 def find_scenes(root: Path) -> list[Scene]:
@@ -108,65 +197,155 @@ def find_scenes(root: Path) -> list[Scene]:
     return scenes
 
 
-def samples_by_shard(scenes: list[Scene], settings: FolderSettings, role: str) -> dict[str, list[tuple[Scene, str]]]:
-    """Scene and stem of each sample of a role, dealt out to its shards (which may be empty).
+def role_samples(scenes: list[Scene], settings: FolderSettings, role: str) -> list[tuple[Scene, str]]:
+    """Scene and stem of each sample of a role, in the order of the scenes.
 
     Raises:
         InputError: the split option is unknown or names nothing that is there.
     """
     split = getattr(settings, role)
-    chosen = _Chosen(scenes[0].root, split, settings.val_share)
+    chosen = _Chosen(scenes, split, settings.val_share)
+    found = [(scene, stem) for scene in scenes for stem in scene.samples if chosen.holds(scene, stem)]
+    may_be_none = role == "val" and chosen.by_share  # a share of few scenes: mining wants no `val`
+    if not found and not may_be_none:
+        raise InputError(_why_none(scenes, split, role))
+    return found
+
+
+def samples_by_shard(scenes: list[Scene], settings: FolderSettings, role: str) -> dict[str, list[tuple[Scene, str]]]:
+    """:func:`role_samples`, dealt out to the role's shards (which may be empty)."""
     shards: dict[str, list[tuple[Scene, str]]] = {name: [] for name in shard_names(role, settings.n_shards[role])}
-    for scene in scenes:
-        for stem in scene.samples:
-            if chosen.holds(scene, stem):
-                shards[shard_of(scene.unit(stem), role, settings.n_shards)].append((scene, stem))
-    if not any(shards.values()):
-        total = sum(len(scene.samples) for scene in scenes)
-        raise InputError(
-            f"{scenes[0].root}: split {split!r} ({role}) names none of its {total} samples that have a cloud and a "
-            "picture of the same stem; look at it with `clip2 check`"
-        )
+    for scene, stem in role_samples(scenes, settings, role):
+        shards[shard_of(scene.unit(stem), role, settings.n_shards)].append((scene, stem))
     return shards
+
+
+def _why_none(scenes: list[Scene], split: str, role: str) -> str:
+    """Why a role has no sample, with what to do about it."""
+    root, total = scenes[0].root, sum(len(scene.samples) for scene in scenes)
+    if total:
+        hint = "; with one alone, set `train` and `val` both to `all`" if total == 1 else ""
+        return f"{root}: split {split!r} ({role}) names none of its {total} samples{hint}; `clip2 check` lists them"
+    scene = scenes[0]
+    pictures = [stem for stems in scene.pictures.values() for stem in stems]
+    if not scene.clouds and scene.calibration.clouds:
+        declared = scene.calibration.clouds
+        folder, ending = scene.folder / declared.folder, CLOUD_ENDINGS[declared.format]
+        others = Counter(file.suffix for file in folder.iterdir()) if folder.is_dir() else Counter[str]()
+        found = ", ".join(f"{n} {other or 'without an ending'}" for other, n in others.most_common(3))
+        return (
+            f"{folder}: holds no {ending} file, as format {declared.format!r} has them; it holds {found or 'nothing'}"
+        )
+    examples = f"clouds like {next(iter(scene.clouds), '-')!r}, pictures like {next(iter(pictures), '-')!r}"
+    return (
+        f"{root}: no cloud and picture have the same name up to the ending ({len(scene.clouds)} clouds and "
+        f"{len(pictures)} pictures in {scene.name!r}; {examples}); rename them, or correct the folders in {CALIBRATION}"
+    )
 
 
 class _Chosen:
     """Which samples a split option means."""
 
-    def __init__(self, root: Path, split: str, val_share: float) -> None:
+    def __init__(self, scenes: list[Scene], split: str, val_share: float) -> None:
         self._names: set[str] = set()
-        self._hashed: set[str] = set()
-        self._all, self._val_share = False, val_share
+        self._all = False
+        folder = scenes[0].root / "splits"
         for part in (part.strip() for part in split.split(",")):
             kind, _, name = part.partition(":")
-            lists = root / "splits" / f"{part}.txt"
             if kind == "scene" and name:
+                if name not in {scene.name for scene in scenes}:
+                    there = ", ".join(scene.name for scene in scenes[:5])
+                    raise InputError(f"split {part!r}: {folder.parent} has no such scene; it has {there}")
                 self._names.add(name)
             elif part == "all":
                 self._all = True
-            elif lists.is_file():
-                self._names.update(lists.read_text(encoding="utf-8").split())
-            elif part in ("train", "val") and not (root / "splits").is_dir():
-                self._hashed.add(part)
+            elif (folder / f"{part}.txt").is_file():
+                self._names |= _listed(folder / f"{part}.txt", scenes)
+            elif part in ("train", "val") and not folder.is_dir():
+                # Of a single folder without poses, nothing joins the samples. With poses it is one scene: no part of it
+                # is kept back, as the same things stand in all of it.
+                whole = len(scenes) > 1 or scenes[0].pose_folder is not None
+                units = Counter(
+                    scene.name if whole else scene.sample(stem) for scene in scenes for stem in scene.samples
+                )
+                val = _drawn(units, val_share)
+                self._names |= val if part == "val" else units.keys() - val
             else:
-                raise InputError(f"split {part!r} is unknown (no {lists}); it has to be {SPLIT_HELP}")
+                raise InputError(f"split {part!r} is unknown (no {folder / part}.txt); it has to be {SPLIT_HELP}")
+
+    @property
+    def by_share(self) -> bool:
+        """Whether nothing but the hash decides."""
+        return not (self._all or self._names)
 
     def holds(self, scene: Scene, stem: str) -> bool:
-        if self._all or not self._names.isdisjoint((scene.name, scene.sample(stem))):
-            return True
-        return bool(self._hashed) and self._role(scene.unit(stem)) in self._hashed
+        return self._all or not self._names.isdisjoint((scene.name, scene.sample(stem)))
 
-    def _role(self, unit: str) -> str:
-        """A stable share of the units is `val`, whatever other units there are."""
-        number = int.from_bytes(hashlib.sha256(f"split of {unit}".encode()).digest()[:8], "big")
-        return "val" if number < self._val_share * 2**64 else "train"
+
+def _listed(path: Path, scenes: list[Scene]) -> set[str]:
+    """Scenes and samples that a list of ``splits/`` names: by name, or by a file of theirs, with or without its ending.
+
+    Raises:
+        InputError: a name is none of them.
+    """
+    known = {scene.name: scene.name for scene in scenes}
+    for scene in scenes:
+        for files in (scene.clouds, *scene.pictures.values()):
+            for stem, file in files.items():
+                known[scene.sample(stem)] = known[plain(file)] = scene.sample(stem)
+    names = read_names(path, known)
+    unknown = [name for name in names if name.text not in known and plain(name.text) not in known]
+    if unknown:
+        raise InputError(f"{unknown_names(path, unknown, known)}: no scene or sample of this folder has such a name")
+    return {known[name.text] if name.text in known else known[plain(name.text)] for name in names}
+
+
+FEW = 10
+"""Scenes below which a hash would leave it to chance how much is `val`."""
+
+
+def _drawn(units: Mapping[str, int], share: float) -> set[str]:
+    """The units that are `val` where no list says: by a hash of their names, so that new ones never move old ones.
+
+    Of few units, those whose samples come nearest to the share. Of two or more, either role gets one at least.
+
+    Args:
+        units: name → number of samples.
+    """
+    order = sorted(units, key=_number)
+    if len(units) < 2 or share in (0, 1):
+        return set(order) if share == 1 else set()
+    if len(units) >= FEW:
+        n = sum(_number(name) < share for name in order)
+        return set(order[: min(max(n, 1), len(order) - 1)])
+    chosen, wanted = set[str](), share * sum(units.values())
+    while len(order) > 1:
+        best = min(order, key=lambda name: abs(wanted - units[name]))
+        if chosen and abs(wanted - units[best]) >= abs(wanted):
+            break
+        chosen.add(best)
+        order.remove(best)
+        wanted -= units[best]
+    return chosen
+
+
+def _number(name: str) -> float:
+    """From 0 to 1, of nothing but the name."""
+    return int.from_bytes(hashlib.sha256(f"split of {name}".encode()).digest()[:8], "big") / 2**64
 
 
 def facts_of(scenes: list[Scene], source: str, root: Path) -> Record:
-    """The header's facts (scans.tables.write_shard)."""
+    """The header's facts (scans.tables.write_shard).
+
+    ``shift_m`` gives the declared coordinates of points back, ``scene_origin_m`` those of poses.
+    """
     declared = sorted({f"{s.calibration.up} up, {s.calibration.units}" for s in scenes})
     words = f"as declared ({'; '.join(declared)}), turned so that z is up, in metres"
-    return source_facts(source, root, "folder", scenes[0].calibration.sensor, {"points": words, "up": "z"})
+    facts = source_facts(source, root, "folder", scenes[0].calibration.sensor, {"points": words, "up": "z"})
+    for key, what in (("shift_m", "shift"), ("scene_origin_m", "origin")):
+        moved = {scene.name: getattr(scene, what) for scene in scenes if getattr(scene, what) != NO_SHIFT}
+        facts |= {key: moved} if moved else {}
+    return facts
 
 
 def flat(T: Any) -> list[float]:

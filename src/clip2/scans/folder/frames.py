@@ -7,15 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from clip2.scans.folder.calibration import Calibration, Camera, Matrix, check_rigid, in_metres, upright, upright_metres
+from clip2.geometry import invert, rigid
+from clip2.runtime.errors import InputError
+from clip2.scans.folder.calibration import Camera, Matrix, declared_places, in_metres, read_pose, upright
 from clip2.scans.folder.files import CALIBRATION, Record, Scene, facts_of, find_scenes, flat, samples_by_shard
 from clip2.scans.folder.settings import FolderSettings
+from clip2.scans.poses import check_rigid
 from clip2.scans.shards import ROLES
 from clip2.scans.tables import write_shard
 from clip2.scans.undistort import pinhole_intrinsics
 from clip2.store.provenance import provenance
 
 log = logging.getLogger(__name__)
+
+LEAST_UPRIGHT = 0.5
+"""Least cosine between a cloud's up and the scene's: vehicles climb and roll by less than 60 degrees."""
 
 
 def run(root: Path, out: Path, source: str, settings: FolderSettings) -> None:
@@ -42,7 +48,7 @@ def run(root: Path, out: Path, source: str, settings: FolderSettings) -> None:
         split = {"split": getattr(settings, role)}
         for shard, samples in samples_by_shard(scenes, settings, role).items():
             # What has no counterpart belongs to no role: the whole folder's numbers, in every shard.
-            counts = Counter({"samples": len(samples), "poses_wrong": 0, **unmatched})
+            counts = Counter({"samples": len(samples), "poses_wrong": 0, "samples_without_pose": 0, **unmatched})
             rows = (row for scene, stem in samples for row in sample_frames(scene, stem, counts))
             write_shard(out / f"{shard}.parquet", "frames", rows, facts | split, made_by, counts)
 
@@ -50,13 +56,15 @@ def run(root: Path, out: Path, source: str, settings: FolderSettings) -> None:
 def sample_frames(scene: Scene, stem: str, counts: Counter[str]) -> Iterator[Record]:
     """One row a picture of a sample (store.schemas.FRAMES); a sample without a usable pose is counted."""
     calibration = scene.calibration
+    T_scene_from_points = scene_pose(scene, stem)
+    counts["samples_without_pose"] += T_scene_from_points is None
     for name, pictures in scene.pictures.items():
         if stem not in pictures:
             continue
         camera = calibration.cameras[name]
         try:
-            T_cam_from_points, T_points_from_cloud = placed(calibration, camera, scene.folder, stem)
-        except (OSError, ValueError) as error:
+            T_cam_from_points, T_points_from_cloud = placed(scene, camera, stem)
+        except (OSError, ValueError, InputError) as error:
             log.warning("%s: sample passed over: pose: %s", scene.sample(stem), error)
             counts["poses_wrong"] += 1
             continue
@@ -73,30 +81,58 @@ def sample_frames(scene: Scene, stem: str, counts: Counter[str]) -> Iterator[Rec
             "scene": scene.unit(stem),
             "sample": scene.sample(stem),
             "camera": name,
-            "timestamp_us": None,
+            "timestamp_us": scene.times_us.get(stem),
             "image_path": pictures[stem],
             "T_cam_from_points": flat(T_cam_from_points),
+            "T_scene_from_points": None if T_scene_from_points is None else flat(T_scene_from_points),
             "clouds": [cloud],
             **_picture(camera),
         }
 
 
-def placed(calibration: Calibration, camera: Camera, folder: Path, stem: str) -> tuple[Matrix, Matrix]:
-    """(4, 4) points' frame (z up, metres) → camera, and cloud as stored → points' frame.
+def placed(scene: Scene, camera: Camera, stem: str) -> tuple[Matrix, Matrix]:
+    """(4, 4) points' frame (z up, metres, near the cameras) → camera, and cloud as stored → points' frame.
 
     Raises:
-        OSError, ValueError: the sample's own pose is missing or impossible.
+        OSError, ValueError, InputError: the sample's own pose is missing or impossible.
     """
-    turn = upright(calibration)
-    if calibration.sensor == "lidar":
-        return in_metres(camera.T_cam_from_points, calibration) @ turn.T, upright_metres(calibration)
-    if camera.pose_folder is None:
-        pose = np.asarray(camera.T_points_from_cam, np.float64)
-    else:
-        path = folder / camera.pose_folder / f"{stem}.txt"
-        pose = check_rigid(str(path), np.loadtxt(path, dtype=np.float64, ndmin=2))
-    T_points_from_cam = turn @ in_metres(pose, calibration)
-    return np.linalg.inv(T_points_from_cam), T_points_from_cam  # depth images are read in metres
+    shift = np.array(scene.shift)
+    T_cam_from_declared, T_declared_from_cloud = declared_places(scene.calibration, camera, scene.folder, stem)
+    return T_cam_from_declared @ rigid(np.eye(3), shift), rigid(np.eye(3), -shift) @ T_declared_from_cloud
+
+
+def scene_pose(scene: Scene, stem: str) -> Matrix | None:
+    """(4, 4) points' frame → the scene's, both z up, metres; None without poses, or where this sample's was lost.
+
+    Depth cameras' points are in the frame that their poses lead to. A cloud's pose is lost where its file is missing
+    or holds numbers that are not finite, as mapping software writes them.
+
+    Raises:
+        InputError: a pose that cannot be right, or a folder without any of these samples' poses.
+    """
+    if scene.pose_folder is None:
+        return None
+    if scene.calibration.sensor == "rgbd":
+        return np.eye(4)
+    path = scene.pose_folder / f"{stem}.txt"
+    if not path.is_file():
+        if not any((scene.pose_folder / f"{other}.txt").is_file() for other in scene.samples):
+            raise InputError(f"{scene.pose_folder}: holds no pose STEM.txt of any cloud; correct clouds.pose_folder")
+        return None
+    try:
+        pose = read_pose(path)
+        if not np.isfinite(pose).all():
+            return None
+        check_rigid("the pose", pose)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {error}; a pose leads from the cloud's points to the scene's frame") from None
+    turn = upright(scene.calibration)
+    T_scene_from_declared = turn @ in_metres(pose, scene.calibration) @ turn.T
+    shift, origin = (rigid(np.eye(3), np.array(place)) for place in (scene.shift, scene.origin))
+    T_scene_from_points = invert(origin) @ T_scene_from_declared @ shift
+    if T_scene_from_points[2, 2] < LEAST_UPRIGHT:
+        raise InputError(f"{path}: turns up away from up; a pose leads to a frame of the same axes as the clouds'")
+    return T_scene_from_points
 
 
 def _depth(camera: Camera) -> Record | None:

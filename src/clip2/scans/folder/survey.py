@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from clip2.errors import InputError
 from clip2.geometry import points_in_oriented_box
+from clip2.runtime.errors import InputError
 from clip2.scans.clouds import CloudError, load_points
-from clip2.scans.folder.annotations import LABELS, sample_boxes
-from clip2.scans.folder.files import Scene, find_scenes, samples_by_shard
+from clip2.scans.folder.annotations import sample_boxes
+from clip2.scans.folder.files import LABELS, Scene, find_scenes, samples_by_shard
 from clip2.scans.folder.frames import sample_frames
 from clip2.scans.folder.settings import FolderSettings
 from clip2.scans.images import ImageError, read_frame_image
@@ -36,7 +36,7 @@ def survey(root: Path, settings: FolderSettings) -> Survey:
             used[role] = sum(stem in pictures for scene, stem in chosen for pictures in scene.pictures.values())
         except InputError as error:
             fatal.append(str(error))
-    remarks = [remark for scene in scenes for remark in _try_one(scene)]
+    remarks = [remark for scene in scenes for remark in try_one(scene)]
     return Survey("folder", root, kind, items, used, remarks=remarks, fatal=fatal)
 
 
@@ -53,7 +53,7 @@ def _items(scene: Scene) -> Iterator[Item]:
         yield Item(f"{scene.name}: labels with a sample", len(labels) - len(strays), len(labels), first)
 
 
-def _try_one(scene: Scene) -> Iterator[str]:
+def try_one(scene: Scene) -> Iterator[str]:
     """What looks wrong with the first sample of a scene."""
     if not scene.samples:
         return

@@ -1,10 +1,11 @@
 """Stage `objects` for ModelNet40: the files that ``{train,test}_files.txt`` list → objects."""
 
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.scans.modelnet40.settings import Modelnet40Settings
 from clip2.scans.object_sets import ObjectSet, data_folder, write_objects
+from clip2.scans.texts import read_names
 
 FOLDER = "modelnet40_ply_hdf5_2048"
 NAMES = "shape_names.txt"
@@ -20,18 +21,17 @@ def object_set(root: Path) -> ObjectSet:
         InputError: one of the three lists is missing or empty.
     """
     folder = data_folder(root, FOLDER, LISTS.values())
-    files = {role: [folder / Path(line).name for line in _lines(folder / name)] for role, name in LISTS.items()}
-    return ObjectSet("modelnet40", tuple(_lines(folder / NAMES)), files, "radii of the object: no metric size")
+    files = {
+        role: [folder / PureWindowsPath(line).name for line in _names(folder / name)] for role, name in LISTS.items()
+    }
+    return ObjectSet("modelnet40", tuple(_names(folder / NAMES)), files, "radii of the object: no metric size")
 
 
-def _lines(path: Path) -> list[str]:
+def _names(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").split()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; it is part of {FOLDER}.zip, unpack that in the data root") from None
-    if not lines:
-        raise InputError(f"{path}: is empty; unpack {FOLDER}.zip again")
-    return lines
+        return [name.text for name in read_names(path)]
+    except FileNotFoundError as error:
+        raise InputError(f"{error}; it is part of {FOLDER}.zip, unpack that in the data root") from None
 
 
 def run(root: Path, out: Path, source: str, settings: Modelnet40Settings) -> None:

@@ -12,5 +12,5 @@ class Modelnet40Settings(SplitSettings):
 
     train: Literal["train"] = Field("train", description="what train_files.txt lists, for few-shot learning")
     val: Literal["test"] = Field("test", description="what test_files.txt lists, for evaluation")
-    train_shards: int = Field(1, ge=1, description="files that the training objects are dealt out to")
-    val_shards: int = Field(1, ge=1, description="files that the test objects are dealt out to")
+    train_shards: int | None = Field(1, ge=1, description="files that the training objects are dealt out to")
+    val_shards: int | None = Field(1, ge=1, description="files that the test objects are dealt out to")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.scans.marker import source_kind
 from clip2.scans.modelnet40.objects import FOLDER, object_set
 from clip2.scans.modelnet40.settings import Modelnet40Settings

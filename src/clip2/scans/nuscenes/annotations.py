@@ -1,10 +1,11 @@
 """Stage `annotations` for nuScenes: the human 3D boxes, for evaluation only, in files that no mining stage reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nuscenes.eval.detection.constants import DETECTION_NAMES
 from nuscenes.eval.detection.utils import category_to_detection_name
 
 from clip2.geometry import invert, points_in_oriented_box
@@ -49,13 +50,25 @@ def run(root: Path, out: Path, source: str, settings: NuscenesSettings) -> None:
         split = {"split": getattr(settings, role)}
         for shard, samples in of_role.items():
             recorded = [sample for sample in samples if LIDAR in recordings.of_sample(sample.token)]
-            rows = (row for sample in recorded for row in _annotations(recordings, boxes, sample))
+            rows = (row for sample in recorded for row in _annotations(recordings, boxes, sample, settings.categories))
             write_shard(
                 out / f"{shard}.parquet", "annotations", rows, facts | split, made_by, {"samples": len(samples)}
             )
 
 
-def _annotations(recordings: Recordings, boxes: Boxes, sample: Sample) -> Iterator[dict[str, Any]]:
+def class_of(category: str, categories: Mapping[str, str]) -> str | None:
+    """The detection class of a category.
+
+    Args:
+        categories: category → nuScenes' category or detection class, for those of other data sets.
+    """
+    name = categories.get(category, category)
+    return name if name in DETECTION_NAMES else category_to_detection_name(name)
+
+
+def _annotations(
+    recordings: Recordings, boxes: Boxes, sample: Sample, categories: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
     """One row a box of a sample (store.schemas.ANNOTATIONS)."""
     lidar = recordings.of_sample(sample.token)[LIDAR]
     T_points_from_global = invert(recordings.T_global_from_sensor(lidar))
@@ -70,7 +83,7 @@ def _annotations(recordings: Recordings, boxes: Boxes, sample: Sample) -> Iterat
             "sample": sample.token,
             "instance": box.instance.token,
             "category": box.instance.category,
-            "class_name": category_to_detection_name(box.instance.category),
+            "class_name": class_of(box.instance.category, categories),
             "fine_name": box.instance.fine_name,
             "T_points_from_box": (T_points_from_global @ _T_global_from_box(box)).ravel().tolist(),
             "size_lwh": _size_lwh(box),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.scans.nuscenes.rows import rows
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nuscenes.nuscenes import NuScenes
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.scans.nuscenes.rows import Record, records
 from clip2.scans.nuscenes.tables import LIDAR, Matrix, pose_matrix, table_folder
 
@@ -26,10 +26,10 @@ def open_scenes(root: Path, version: str, scenes: set[str]) -> NuScenes:
     """
     tables = table_folder(root, version)
     with tempfile.TemporaryDirectory() as folder:
-        _write_scenes(tables, Path(folder) / version, scenes)
         try:
+            _write_scenes(tables, Path(folder) / version, scenes)
             return NuScenes(version=version, dataroot=folder, verbose=False)
-        except (AssertionError, KeyError) as error:
+        except (AssertionError, KeyError, TypeError) as error:
             raise InputError(f"{tables}: the devkit cannot open it ({error!r}); unpack it again") from None
 
 
@@ -61,10 +61,8 @@ def _write_scenes(tables: Path, out: Path, names: set[str]) -> None:
 
     for table in WHOLE:
         keep(table, lambda row: True)
-    # The picture of a map stays where it is.
-    maps = (
-        {**row, "filename": str((tables.parent / row["filename"]).resolve())} for row in records(tables / "map.json")
-    )
+    # The devkit wants a file for each map, and never opens it here: this folder's table will do where maps are not.
+    maps = ({**row, "filename": str((out / "map.json").resolve())} for row in records(tables / "map.json"))
     _write(out / "map.json", maps)
     (scenes,) = keep("scene", lambda row: row["name"] in names, "token")
     (samples,) = keep("sample", lambda row: row["scene_token"] in scenes, "token")

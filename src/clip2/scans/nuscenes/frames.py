@@ -55,14 +55,18 @@ def run(root: Path, out: Path, source: str, settings: NuscenesSettings) -> None:
 
 
 def _rows(recordings: Recordings, samples: Sequence[Sample], n_sweeps: int, counts: Counter[str]) -> Iterator[Row]:
+    """A scene's frame has the global frame's axes, and its origin where the LiDAR of its first sample was."""
+    origins: dict[str, Matrix] = {}
     for sample in samples:
         seen = recordings.of_sample(sample.token)
         counts["recordings_missing"] += sum(LIDAR not in seen or camera not in seen for camera in CAMERAS)
         if LIDAR in seen:
-            yield from _frames(recordings, sample, n_sweeps)
+            T_scene_from_points = recordings.T_global_from_sensor(seen[LIDAR])
+            T_scene_from_points[:3, 3] -= origins.setdefault(sample.scene, T_scene_from_points[:3, 3].copy())
+            yield from _frames(recordings, sample, n_sweeps, T_scene_from_points)
 
 
-def _frames(recordings: Recordings, sample: Sample, n_sweeps: int) -> Iterator[Row]:
+def _frames(recordings: Recordings, sample: Sample, n_sweeps: int, T_scene_from_points: Matrix) -> Iterator[Row]:
     """One row a camera of a sample (store.schemas.FRAMES)."""
     seen = recordings.of_sample(sample.token)
     T_global_from_points = recordings.T_global_from_sensor(seen[LIDAR])
@@ -84,6 +88,7 @@ def _frames(recordings: Recordings, sample: Sample, n_sweeps: int) -> Iterator[R
             "height": image.height,
             "K": np.ravel(image.sensor.intrinsics).tolist(),
             "T_cam_from_points": T_cam_from_points.ravel().tolist(),
+            "T_scene_from_points": T_scene_from_points.ravel().tolist(),
             "clouds": clouds,
         }
 

@@ -16,6 +16,9 @@ class NuscenesSettings(SplitSettings):
     version: str = Field("v1.0-trainval", description="name of the table folder under the data root")
     train: str = Field("train", description=f"what triplets are mined from: {SPLIT_HELP}")
     val: str = Field("val", description=f"what the evaluation is done on: {SPLIT_HELP}")
+    categories: dict[str, str] = Field(
+        {},
+        description="for tables of other data sets in this form: their category → nuScenes' category or detection "
+        "class, e.g. {car: vehicle.car} for Lyft's",
+    )
     n_sweeps: int = Field(1, ge=1, description="LiDAR sweeps put together for a key frame; 1 is the key frame's own")
-    train_shards: int = Field(16, ge=1, description="files (and jobs) that the mining scenes are dealt out to")
-    val_shards: int = Field(4, ge=1, description="files (and jobs) that the evaluation scenes are dealt out to")

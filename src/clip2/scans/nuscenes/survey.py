@@ -1,8 +1,12 @@
 """What of a nuScenes data set is there."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from clip2.scans.files import absent
 from clip2.scans.marker import source_kind
+from clip2.scans.nuscenes.annotations import class_of
+from clip2.scans.nuscenes.rows import rows
 from clip2.scans.nuscenes.samples import samples_by_shard
 from clip2.scans.nuscenes.settings import NuscenesSettings
 from clip2.scans.nuscenes.tables import CAMERAS, LIDAR, Recordings, read_scenes, table_folder
@@ -35,13 +39,16 @@ def survey(root: Path, settings: NuscenesSettings) -> Survey:
                 seen = [recorded[camera].path for camera in CAMERAS if camera in recorded]
                 images.update(dict.fromkeys(seen))
                 used[role] += len(seen)
-    shared = set.intersection(*({sample.scene for sample in samples} for samples in chosen.values()))
-    remarks = [f"train and val share {len(shared)} scenes: figures say nothing about unseen ones"] if shared else []
+    remarks = list(_category_remarks(folder, settings))
     items = [
         count_files("key-frame clouds", [root / path for path in clouds]),
         count_files("images", [root / path for path in images]),
     ]
-    missing = [item.name for item in items if item.found == 0]
+    missing = [
+        f"no {item.name} at all ({absent(Path(item.first_missing))}); unpack them beside the tables"
+        for item in items
+        if item.first_missing and not item.found
+    ]
     return Survey(
         dataset=f"nuScenes {settings.version}",
         root=root,
@@ -49,5 +56,17 @@ def survey(root: Path, settings: NuscenesSettings) -> Survey:
         items=items,
         used=used,
         remarks=remarks,
-        fatal=[f"no {name} at all; unpack them beside the tables" for name in missing],
+        fatal=missing,
     )
+
+
+def _category_remarks(folder: Path, settings: NuscenesSettings) -> Iterator[str]:
+    """Categories that are none of nuScenes': their boxes are of no class."""
+    names = [name for (name,) in rows(folder / "category.json", "name")]
+    if unused := sorted(set(settings.categories) - set(names)):
+        yield f"settings.categories names {', '.join(unused)}, which no category of these tables is called"
+    if names and not any(class_of(name, settings.categories) for name in names):
+        yield (
+            f"none of the {len(names)} categories ({', '.join(names[:5])} …) is one of nuScenes': there will be no "
+            "object to recognise; map them in settings.categories, e.g. {car: vehicle.car}"
+        )

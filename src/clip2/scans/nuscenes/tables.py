@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pyquaternion import Quaternion
 
-from clip2.errors import InputError
 from clip2.geometry import rigid
+from clip2.runtime.errors import InputError
 from clip2.scans.nuscenes.rows import rows
 
 LIDAR = "LIDAR_TOP"
@@ -66,11 +66,15 @@ def read_scenes(folder: Path) -> dict[str, list[str]]:
 
 
 def _chain(token: str, following: Mapping[str, str], folder: Path) -> Iterator[str]:
-    while token:
+    for _ in range(len(following)):
+        if not token:
+            return
         if token not in following:
             raise InputError(f"{folder}: table sample.json lacks row {token}, which another names; unpack it again")
         yield token
         token = following[token]
+    if token:
+        raise InputError(f"{folder}: table sample.json goes round in a circle, from row {token} on; unpack it again")
 
 
 def pose_matrix(rotation: Sequence[float], translation: Sequence[float]) -> Matrix:

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from clip2.errors import InputError
 from clip2.geometry import rigid, yaw_rotation
+from clip2.runtime.errors import InputError
 from clip2.scans.benchmark_classes import ONCE_CLASSES
-from clip2.scans.once.files import AXES, Record, json_path, read_json, sequences_by_shard
+from clip2.scans.once.files import AXES, Record, json_path, read_content, sequences_by_shard
 from clip2.scans.once.settings import OnceSettings
 from clip2.scans.shards import ROLES
 from clip2.scans.tables import source_facts, write_shard
 from clip2.store.provenance import provenance
+
+MAX_NUMBER = 1e6
+"""Metres (and radians); no box is so large or so far away."""
 
 
 def run(root: Path, out: Path, source: str, settings: OnceSettings) -> None:
@@ -39,24 +42,26 @@ def sequence_boxes(root: Path, sequence: str, counts: Counter[str]) -> Iterator[
         InputError: names and boxes of a frame are not as many, or boxes are not seven numbers.
     """
     path = json_path(root, sequence)
-    for frame in read_json(path)["frames"]:
+    for frame in read_content(path).frames:
         counts["samples"] += 1
-        if "annos" not in frame:
+        if frame.annos is None:
             continue
         counts["samples_annotated"] += 1
-        names = frame["annos"].get("names", [])
+        names = frame.annos.get("names") or []
         try:
-            boxes = np.asarray(frame["annos"].get("boxes_3d", []), np.float64).reshape(len(names), 7)
-        except ValueError:
+            boxes = np.asarray(frame.annos.get("boxes_3d") or [], np.float64).reshape(len(names), 7)
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise ValueError("names are not a list of words")
+        except (ValueError, TypeError, OverflowError):
             raise InputError(
-                f"{path}: frame {frame['frame_id']}: `boxes_3d` is not {len(names)} boxes of 7 numbers, "
-                "one a name; unpack it again"
+                f"{path}: frame {frame.frame_id}: `boxes_3d` is not as many boxes of 7 numbers as `names` are words; "
+                "unpack it again"
             ) from None
         for index, (name, box) in enumerate(zip(names, boxes, strict=True)):
-            if not np.isfinite(box).all() or (box[3:6] <= 0).any():
+            if not np.isfinite(box).all() or (np.abs(box) > MAX_NUMBER).any() or (box[3:6] <= 0).any():
                 counts["boxes_impossible"] += 1
                 continue
-            yield _row(sequence, str(frame["frame_id"]), index, str(name), box)
+            yield _row(sequence, str(frame.frame_id), index, name, box)
 
 
 def _row(sequence: str, frame: str, index: int, name: str, box: np.ndarray) -> Record:

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
+from clip2.scans.images import ImageError
+from clip2.scans.images import picture_size as read_picture_size
 from clip2.scans.once.files import (
     AXES,
     CLOUD_FORMAT,
     LIDAR,
     Camera,
     Record,
+    Recording,
     Sequence,
     cloud_path,
     image_path,
@@ -45,6 +47,7 @@ def run(root: Path, out: Path, source: str, settings: OnceSettings) -> None:
         annotated_only = role == "val" and settings.annotated_only
         for shard, sequences in sequences_by_shard(root, settings, role).items():
             counts = Counter(frames=0, samples=0, samples_without_boxes=0, clouds_missing=0, images_missing=0)
+            counts["samples_without_pose"] = 0
             rows = _rows(root, sequences, annotated_only, settings.undistort, counts)
             made_by = provenance(
                 "ingest",
@@ -81,20 +84,24 @@ def _frames(
         seen = [fact for fact in facts if row.frame in pictures[fact["camera"]]]
         counts["samples"] += 1
         counts["clouds_missing"] += row.frame not in clouds
+        counts["samples_without_pose"] += row.T_scene_from_points is None
         counts["images_missing"] += len(sequence.cameras) - len(seen)
         if row.frame in clouds:
             counts["frames"] += len(seen)
             for fact in seen:
-                yield _frame(sequence.name, row.frame, fact)
+                yield _frame(sequence.name, row, fact)
 
 
-def _frame(sequence: str, frame: str, camera: Record) -> Record:
+def _frame(sequence: str, recording: Recording, camera: Record) -> Record:
+    frame, T = recording.frame, recording.T_scene_from_points
     return {
         "frame_id": f"{sequence}/{frame}/{camera['camera']}",
         "scene": sequence,
         "sample": f"{sequence}/{frame}",
-        "timestamp_us": int(frame) * 1000 if frame.isdecimal() else None,  # names are milliseconds since 1970
+        # Names are milliseconds since 1970.
+        "timestamp_us": int(frame) * 1000 if frame.isdecimal() and len(frame) < 16 else None,
         "image_path": image_path(sequence, camera["camera"], frame),
+        "T_scene_from_points": None if T is None else T.ravel().tolist(),
         "clouds": [
             {
                 "path": cloud_path(sequence, frame),
@@ -131,8 +138,7 @@ def picture_size(root: Path, sequence: str, camera: str, frames: set[str]) -> tu
     """Width and height from the first picture with a readable head (the JSON gives none); None where there is none."""
     for frame in sorted(frames):
         try:
-            with Image.open(root / image_path(sequence, camera, frame)) as picture:
-                return picture.size
-        except (OSError, UnidentifiedImageError) as error:
+            return read_picture_size(root / image_path(sequence, camera, frame))
+        except ImageError as error:
             log.warning("%s", error)
     return None

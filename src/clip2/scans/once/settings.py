@@ -19,5 +19,3 @@ class OnceSettings(SplitSettings):
     undistort: bool = Field(
         True, description="take out the lens distortion that the calibration gives; false where the pictures have none"
     )
-    train_shards: int = Field(40, ge=1, description="files (and jobs) that the mining sequences are dealt out to")
-    val_shards: int = Field(4, ge=1, description="files (and jobs) that the evaluation sequences are dealt out to")

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.scans.marker import source_kind
 from clip2.scans.once.files import LIDAR, Sequence, json_path, named_sequences, read_sequence, stems
 from clip2.scans.once.settings import OnceSettings

@@ -38,6 +38,7 @@ def run(root: Path, out: Path, source: str, settings: ScannetSettings) -> None:
                 scenes_not_marked=len(there) - len(marked),
                 objects_repeated=0,
                 objects_without_vertices=0,
+                objects_of_no_known_label=0,
             )
             rows = (row for scene in marked for row in _annotations(root, scene, classes, counts))
             write_shard(out / f"{shard}.parquet", "annotations", rows, facts | split, made_by, counts)
@@ -53,6 +54,7 @@ def _annotations(
         if not len(instance.vertices):
             counts["objects_without_vertices"] += 1
             continue
+        counts["objects_of_no_known_label"] += instance.label not in classes
         vertices = marked.vertices[instance.vertices].astype(np.float64)
         low, high = vertices.min(0), vertices.max(0)
         name = f"{scene}/{instance.object_id}"

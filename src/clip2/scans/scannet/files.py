@@ -5,16 +5,20 @@ the split lists of ScanNet's repository (``Tasks/Benchmark/scannetv2_train.txt``
 their path in that repository.
 """
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.errors import InputError
+from clip2.geometry import is_rigid
+from clip2.runtime.errors import InputError
 from clip2.scans.scannet.settings import SPLIT_HELP, ScannetSettings
 from clip2.scans.shards import shard_names, shard_of
+from clip2.scans.texts import plain, read_names
 
+log = logging.getLogger(__name__)
 AXES = {"points": "axis-aligned scene: x and y along the walls, z up", "up": "z"}
 SCAN_FOLDERS = ("scans", "scans_test")
 LIST_FOLDERS = ("", "meta", "Tasks/Benchmark")
@@ -80,16 +84,18 @@ def split_scenes(root: Path, split: str) -> list[str]:
     scenes: set[str] = set()
     for kind, name in split_parts(split):
         if kind == "scene":
+            if not has_scene(root, name):
+                raise InputError(f"split 'scene:{name}': {scene_file(root, name, '').parent} is not there")
             scenes.add(name)
         elif kind == "all":
             scenes |= {path.name for folder in SCAN_FOLDERS for path in (root / folder).glob("*") if path.is_dir()}
         else:
-            scenes |= set(split_list(root, kind).read_text(encoding="utf-8").split())
+            scenes |= {plain(name.text).rpartition("/")[2] for name in read_names(split_list(root, kind))}
     return sorted(scenes)
 
 
-def scenes_by_shard(root: Path, settings: ScannetSettings, role: str) -> dict[str, list[str]]:
-    """The scenes of a role, dealt out to its shards (which may be empty); some of them may not be there.
+def role_scenes(root: Path, settings: ScannetSettings, role: str) -> list[str]:
+    """The scenes of a role, sorted; some of them may not be there.
 
     Raises:
         InputError: no such folder, the split option is unknown, or not one of its scenes is there.
@@ -103,8 +109,15 @@ def scenes_by_shard(root: Path, settings: ScannetSettings, role: str) -> dict[st
             f"{root}: split {split!r} ({len(scenes)} scenes) names no scene that is there; "
             "scenes are expected as scans/ID/"
         )
+    if missing := [scene for scene in scenes if not has_scene(root, scene)]:
+        log.warning("%s: %d of %d scenes are not there: %s …", role, len(missing), len(scenes), ", ".join(missing[:5]))
+    return scenes
+
+
+def scenes_by_shard(root: Path, settings: ScannetSettings, role: str) -> dict[str, list[str]]:
+    """:func:`role_scenes`, dealt out to the role's shards (which may be empty)."""
     shards: dict[str, list[str]] = {name: [] for name in shard_names(role, settings.n_shards[role])}
-    for scene in scenes:
+    for scene in role_scenes(root, settings, role):
         shards[shard_of(scene, role, settings.n_shards)].append(scene)
     return shards
 
@@ -118,11 +131,14 @@ def axis_alignment(root: Path, scene: str) -> NDArray[np.float64] | None:
     path = scene_file(root, scene, ".txt")
     if not path.is_file():
         return None
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_bytes().decode("utf-8", "replace").splitlines():
         key, _, value = line.partition("=")
         if key.strip() == "axisAlignment":
             try:
-                return np.array([float(number) for number in value.split()]).reshape(4, 4)
+                T = np.array([float(number) for number in value.split()]).reshape(4, 4)
             except ValueError:
                 raise InputError(f"{path}: axisAlignment is not sixteen numbers; download it again") from None
+            if not is_rigid(T):
+                raise InputError(f"{path}: axisAlignment is not a rotation with a shift; download it again")
+            return T
     return None

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from clip2.geometry import invert
+from clip2.geometry import invert, is_rigid
+from clip2.runtime.errors import InputError
+from clip2.scans.intrinsics import intrinsics_complaint
 from clip2.scans.scannet.files import AXES, axis_alignment, has_scene, scene_file, scenes_by_shard, split_lists
 from clip2.scans.scannet.sens import SensFrame, SensHeader, image_range, iterate_frames, read_header
 from clip2.scans.scannet.settings import ScannetSettings
@@ -62,6 +64,7 @@ def _frames(root: Path, scene: str, skip: int, counts: Counter[str], bad: BadFra
         counts["scenes_without_sens"] += 1
         return
     header = read_header(path)
+    _check_cameras(path, header)
     T_points_from_world = axis_alignment(root, scene)
     if T_points_from_world is None:
         counts["scenes_not_aligned"] += 1
@@ -77,6 +80,17 @@ def _frames(root: Path, scene: str, skip: int, counts: Counter[str], bad: BadFra
         else:
             counts["frames_without_pose"] += 1
     _report_missing(path, scene, header.n_frames, n_whole, skip, bad)
+
+
+def _check_cameras(path: Path, header: SensHeader) -> None:
+    for what, K, size, T in (
+        ("colour", header.K_colour, header.colour_size, header.T_common_from_colour),
+        ("depth", header.K_depth, header.depth_size, header.T_common_from_depth),
+    ):
+        complaint = intrinsics_complaint(tuple(K.ravel().tolist()), size)
+        complaint = complaint or (None if is_rigid(T) else "its extrinsics are no rotation with a shift")
+        if complaint:
+            raise InputError(f"{path}: {what} camera: {complaint}; download it again")
 
 
 def _report_missing(path: Path, scene: str, n_frames: int, n_whole: int, skip: int, bad: BadFrames) -> None:
@@ -119,5 +133,6 @@ def _row(scene: str, path: str, header: SensHeader, frame: SensFrame, T_points_f
         "height": header.colour_size[1],
         "K": header.K_colour.ravel().tolist(),
         "T_cam_from_points": invert(T_points_from_common @ header.T_common_from_colour).ravel().tolist(),
+        "T_scene_from_points": np.eye(4).ravel().tolist(),
         "clouds": [cloud],
     }

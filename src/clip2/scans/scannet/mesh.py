@@ -5,20 +5,22 @@
 """
 
 import csv
-import json
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from clip2.errors import InputError
 from clip2.geometry import transform_points
+from clip2.runtime.errors import InputError
 from clip2.scans.scannet.files import axis_alignment, labels_file, scene_file
 from clip2.scans.scannet.ply import read_ply_vertices
+from clip2.scans.texts import read_json, read_text
 
+_ID = re.compile(r"(\d{1,9})(?:\.0*)?")
 MESH, SEGMENTS, AGGREGATION = "_vh_clean_2.ply", "_vh_clean_2.0.010000.segs.json", ".aggregation.json"
 CLASS_OF_NYU40 = {
     3: "cabinet",
@@ -119,33 +121,52 @@ def read_classes(root: Path) -> dict[str, str | None]:
     path = labels_file(root)
     if not path.is_file():
         raise InputError(f"{path}: no such file; download scannetv2-labels.combined.tsv into the ScanNet data root")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        table = csv.DictReader(file, delimiter="\t")
-        missing = {"raw_category", "nyu40id"} - set(table.fieldnames or ())
-        if missing:
-            raise InputError(f"{path}: has no column {', '.join(sorted(missing))}; download it again")
-        return {row["raw_category"]: CLASS_OF_NYU40.get(_number(row["nyu40id"])) for row in table}
+    # Nothing in it is quoted, and a category may hold a quotation mark (`"bar`); what pandas saved may be quoted.
+    table = csv.DictReader(read_text(path).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    missing = {"raw_category", "nyu40id"} - set(table.fieldnames or ())
+    if missing:
+        raise InputError(f"{path}: has no column {', '.join(sorted(missing))}; download it again")
+    classes = {_unquoted(row["raw_category"]): CLASS_OF_NYU40.get(_number(row["nyu40id"])) for row in table}
+    if not any(classes.values()):
+        raise InputError(f"{path}: no nyu40id in it is one of the {len(CLASS_OF_NYU40)} classes; download it again")
+    return classes
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and text.strip().isdigit() else 0
+    """An id, also one that pandas saved as ``5.0``; 0 where there is none."""
+    found = _ID.fullmatch(text.strip()) if text else None
+    return int(found[1]) if found else 0
 
 
-def _read_json(path: Path, key: str) -> Any:
+def _unquoted(text: str | None) -> str:
+    text = text or ""
+    return text[1:-1].replace('""', '"') if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+def _read_key(path: Path, key: str) -> Any:
     """The value of one key of a JSON object."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))[key]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; download it, or check the data root") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not readable JSON with {key!r} ({error!r}); download it again") from None
-    return value
+        content = read_json(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{error}; download it, or check the data root") from None
+    if not isinstance(content, dict) or key not in content:
+        raise InputError(f"{path}: is not an object with {key!r}; download it again")
+    return content[key]
 
 
 def _read_segments(root: Path, scene: str, n_vertices: int) -> NDArray[np.int64]:
     """(V,) segment of each vertex."""
     path = scene_file(root, scene, SEGMENTS)
-    segments = np.asarray(_read_json(path, "segIndices"), np.int64)
+    try:
+        segments = np.asarray(_read_key(path, "segIndices"))
+    except (ValueError, OverflowError):  # lists of different lengths
+        segments = np.empty(0, object)
+    # ids that went through pandas are 5.0
+    if segments.ndim != 1 or segments.dtype.kind not in "if" or not (segments == np.floor(segments)).all():
+        raise InputError(f"{path}: `segIndices` is not one whole number a vertex; download it again")
+    if np.abs(segments).max(initial=0) >= 2**53:
+        raise InputError(f"{path}: `segIndices` has numbers that are no segments; download it again")
+    segments = segments.astype(np.int64)
     if len(segments) != n_vertices:
         raise InputError(
             f"{path}: segments for {len(segments)} vertices, but {scene}{MESH} has {n_vertices}; the file of the "
@@ -155,13 +176,23 @@ def _read_segments(root: Path, scene: str, n_vertices: int) -> NDArray[np.int64]
     return segments
 
 
+class _Group(BaseModel):
+    """An object of an aggregation file."""
+
+    objectId: Annotated[int, Field(ge=0, lt=2**31)]
+    label: str
+    segments: list[Annotated[int, Field(ge=-(2**53), le=2**53)]]
+
+
+_GROUPS = TypeAdapter(list[_Group])
+
+
 def _read_groups(path: Path) -> list[tuple[int, str, tuple[int, ...]]]:
     """(object id, raw label, segments) of each object of an aggregation file, in its order."""
-    groups: Sequence[dict[str, Any]] = _read_json(path, "segGroups")
     try:
-        return [
-            (int(group["objectId"]), str(group["label"]), tuple(sorted({int(i) for i in group["segments"]})))
-            for group in groups
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: a group lacks objectId, label or segments ({error!r}); download it again") from None
+        groups = _GROUPS.validate_python(_read_key(path, "segGroups"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: segGroups.{where}: {first['msg']}; download it again") from None
+    return [(group.objectId, group.label, tuple(sorted(set(group.segments)))) for group in groups]

@@ -17,8 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.errors import InputError
+from clip2.geometry import is_rigid
+from clip2.runtime.errors import InputError
 from clip2.scans.files import byte_range
+from clip2.scans.intrinsics import LARGEST
 
 Array = NDArray[np.float64]
 
@@ -30,6 +32,9 @@ _START = struct.Struct("<IQ")
 _BODY = struct.Struct("<16f16f16f16fiiIIIIfQ")
 _FRAME = struct.Struct("<16fqqQQ")
 _LONGEST_NAME = 4096
+_MOST_FRAMES = 10**8
+_POSE_TOLERANCE = 0.01
+"""Of a pose's rotation: float32, and averaged by some recorders."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class SensFrame:
 
     Attributes:
         number: counted from 0.
-        T_world_from_common: (4, 4); not finite where tracking was lost.
+        T_world_from_common: (4, 4); no pose where tracking was lost.
         timestamp: of the colour image, in the recorder's unit (taken as microseconds).
         colour, depth: offset and size, bytes.
     """
@@ -75,8 +80,8 @@ class SensFrame:
 
     @property
     def has_pose(self) -> bool:
-        """Whether tracking knew where the camera was."""
-        return bool(np.isfinite(self.T_world_from_common).all())
+        """Whether tracking knew where the camera was: a rotation with a shift."""
+        return is_rigid(self.T_world_from_common, _POSE_TOLERANCE)
 
 
 def read_header(path: Path) -> SensHeader:
@@ -100,8 +105,11 @@ def read_header(path: Path) -> SensHeader:
     colour_code, depth_code, colour_w, colour_h, depth_w, depth_h, shift, n_frames = values[64:]
     _check_compression(path, "colour", COLOUR_COMPRESSION, colour_code, READABLE_COLOUR)
     _check_compression(path, "depth", DEPTH_COMPRESSION, depth_code, READABLE_DEPTH)
-    if not shift > 0:
-        raise InputError(f"{path}: its header has {shift} depth units a metre; download it again")
+    sizes = (colour_w, colour_h, depth_w, depth_h)
+    if not 0 < min(sizes) <= max(sizes) <= LARGEST:
+        raise InputError(f"{path}: its header has pictures of {sizes[:2]} and depths of {sizes[2:]}; download it again")
+    if not 0 < shift < np.inf or n_frames > _MOST_FRAMES:
+        raise InputError(f"{path}: its header has {shift} depth units a metre and {n_frames} frames; download it again")
     return SensHeader(
         K_colour=matrices[0, :3, :3],
         K_depth=matrices[2, :3, :3],

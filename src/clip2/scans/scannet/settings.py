@@ -12,7 +12,5 @@ class ScannetSettings(SplitSettings):
 
     train: str = Field("train", description=f"what triplets are mined from: {SPLIT_HELP}")
     val: str = Field("val", description=f"what the evaluation is done on: {SPLIT_HELP}")
-    frame_skip: int = Field(20, ge=1, description="every so-manieth frame of a scan is used; scans have 30 a second")
+    frame_skip: int = Field(20, ge=1, description="one frame in so many is used; scans have 30 a second")
     max_bad_share: float = Field(0.01, ge=0, le=1, description="share of missing frames above which the stage fails")
-    train_shards: int = Field(16, ge=1, description="files (and jobs) that the mining scenes are dealt out to")
-    val_shards: int = Field(4, ge=1, description="files (and jobs) that the evaluation scenes are dealt out to")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.scans.marker import source_kind
 from clip2.scans.scannet.files import axis_alignment, has_scene, labels_file, scene_file, split_scenes
 from clip2.scans.scannet.mesh import AGGREGATION, MESH, SEGMENTS

@@ -20,5 +20,5 @@ class ScanobjectnnSettings(SplitSettings):
     drop_background: bool = Field(False, description="leave out the points that the files mark as background")
     train: Literal["train"] = Field("train", description="the training files of the main split, for few-shot learning")
     val: Literal["test"] = Field("test", description="the test files of the main split, for evaluation")
-    train_shards: int = Field(1, ge=1, description="files that the training objects are dealt out to")
-    val_shards: int = Field(1, ge=1, description="files that the test objects are dealt out to")
+    train_shards: int | None = Field(1, ge=1, description="files that the training objects are dealt out to")
+    val_shards: int | None = Field(1, ge=1, description="files that the test objects are dealt out to")

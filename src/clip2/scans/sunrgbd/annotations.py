@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.scans.benchmark_classes import SUNRGBD_CLASSES
 from clip2.scans.shards import ROLES
 from clip2.scans.sunrgbd.boxes import Box, read_boxes
@@ -27,7 +27,7 @@ def run(root: Path, out: Path, source: str, settings: SunrgbdSettings) -> None:
     release = open_release(root, settings)
     if all(recording.labels is None for recording in release.recordings.values()):
         raise InputError(f"{root} ({release.layout}): no frame has human boxes; they should be in {release.boxes_from}")
-    made_by = provenance("annotations", settings.model_dump(mode="json"), release.tables, ("scipy",))
+    made_by = provenance("annotations", settings.model_dump(mode="json"), release.tables)
     facts = source_facts(source, root, "sunrgbd", "rgbd", AXES) | {
         "layout": release.layout,
         "boxes_from": release.boxes_from,

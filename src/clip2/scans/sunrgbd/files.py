@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.scans.shards import shard_names, shard_of
 from clip2.scans.sunrgbd.official import METADATA, read_official, release_folder
 from clip2.scans.sunrgbd.recordings import Release

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from clip2.geometry import rigid
+from clip2.scans.images import ImageError, picture_size
+from clip2.scans.intrinsics import intrinsics_complaint
 from clip2.scans.shards import ROLES
 from clip2.scans.sunrgbd.files import names_by_shard, open_release
 from clip2.scans.sunrgbd.recordings import AXES, DEPTH_FROM_CAM, Recording, Release
@@ -38,7 +39,7 @@ def run(root: Path, out: Path, source: str, settings: SunrgbdSettings) -> None:
         source: name of the source, for the headers.
     """
     release = open_release(root, settings)
-    made_by = provenance("ingest", settings.model_dump(mode="json"), release.tables, ("scipy", "pillow"))
+    made_by = provenance("ingest", settings.model_dump(mode="json"), release.tables, ("pillow",))
     facts = source_facts(source, root, "sunrgbd", "rgbd", AXES) | {"layout": release.layout}
     for role in ROLES:
         split = {"split": getattr(settings, role)}
@@ -69,6 +70,8 @@ def frame_row(root: Path, recording: Recording) -> dict[str, Any]:
         raise FrameError("calibration_missing", f"{recording.name}: has no usable K and Rtilt; unpack it again")
     K, Rtilt = recording.calibration.K, recording.calibration.Rtilt
     width, height = _image_size(root / recording.image_path, "image")
+    if complaint := intrinsics_complaint(tuple(K.ravel().tolist()), (width, height)):
+        raise FrameError("calibration_wrong", f"{recording.name}: {complaint}")
     T_points_from_cam = rigid(Rtilt @ DEPTH_FROM_CAM, np.zeros(3))
     depth = None
     if recording.cloud_format == CLOUD_FORMAT:
@@ -107,9 +110,6 @@ def frame_row(root: Path, recording: Recording) -> dict[str, Any]:
 def _image_size(path: Path, what: str) -> tuple[int, int]:
     """(width, height) from the file's head: nothing is decoded."""
     try:
-        with Image.open(path) as image:
-            return image.size
-    except FileNotFoundError:
-        raise FrameError(f"{what}_missing", f"{path}: no such file; unpack it again") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise FrameError(f"{what}_unreadable", f"{path}: not a readable image ({error}); copy it again") from None
+        return picture_size(path)
+    except ImageError as error:
+        raise FrameError(error.reason.replace("image", what), str(error)) from None

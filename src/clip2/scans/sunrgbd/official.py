@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.scans.sunrgbd.matlab import numbers, read_variables, text
 from clip2.scans.sunrgbd.recordings import (
     DEPTH_FROM_CAM,
@@ -22,6 +22,7 @@ from clip2.scans.sunrgbd.recordings import (
 SENSORS = ("kv1", "kv2", "realsense", "xtion")
 METADATA = {"v2": "SUNRGBDMeta3DBB_v2.mat", "v1": "SUNRGBDMeta.mat"}
 SPLIT_FILE = "traintestSUNRGBD/allsplit.mat"
+ENTRY_FIELDS = ("rgbpath", "depthpath", "K", "Rtilt", "groundtruth3DBB")
 DEPTH_FORMAT = "depth-png-sunrgbd"
 # The release's own paths begin with /n/fs/sun3d/data/, copies with somebody's folder, which may itself end in SUNRGBD.
 _INSIDE = re.compile(rf".*(?:^|/)(SUNRGBD/(?:{'|'.join(SENSORS)})/.+)")
@@ -98,7 +99,9 @@ def _from_metadata(path: Path, prefix: str) -> Iterator[Recording | None]:
     """One recording an entry of the metadata, None for an entry that names no frame."""
     # As a struct array of records: 1.3 s for the 10,335 entries, and an empty field is an empty array.
     entries = read_variables(path, "SUNRGBDMeta")["SUNRGBDMeta"]
-    for entry in np.ravel(entries) if entries.dtype.names else ():
+    if missing := set(ENTRY_FIELDS) - set(entries.dtype.names or ()):
+        raise InputError(f"{path}: SUNRGBDMeta has no field {', '.join(sorted(missing))}; download it again")
+    for entry in np.ravel(entries):
         image, depth = (inside_release(text(entry[field])) for field in ("rgbpath", "depthpath"))
         name = depth.rpartition("/")[0].rpartition("/")[0]  # as VoteNet's extract_split.m
         if not name or not image:

@@ -18,6 +18,4 @@ class SunrgbdSettings(SplitSettings):
     train: str = Field("train", description=f"what triplets are mined from: {SPLIT_HELP}")
     val: str = Field("val", description=f"what the evaluation is done on: {SPLIT_HELP}")
     labels: Literal["v2", "v1"] = Field("v2", description="version of the human boxes; v2 is the corrected one")
-    train_shards: int = Field(4, ge=1, description="files (and jobs) that the mining frames are dealt out to")
-    val_shards: int = Field(4, ge=1, description="files (and jobs) that the evaluation frames are dealt out to")
     max_bad_share: float = Field(0.01, ge=0, le=1, description="share of missing frames above which the stage fails")

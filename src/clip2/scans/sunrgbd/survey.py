@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.scans.benchmark_classes import SUNRGBD_CLASSES
 from clip2.scans.marker import REAL, source_kind
 from clip2.scans.shards import ROLES

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from clip2.errors import InputError
+from clip2.runtime.errors import InputError
 from clip2.scans.sunrgbd.recordings import Calibration, Recording, Release, calibration, read_numbers
+from clip2.scans.texts import plain, read_names
 
 FOLDER = "sunrgbd_trainval"
 INDEX_FILES = {"train": "train_data_idx.txt", "val": "val_data_idx.txt"}
@@ -23,7 +24,7 @@ def read_votenet(root: Path, labels: str) -> Release:
     """
     folder = root / FOLDER
     tables = {split: folder / name for split, name in INDEX_FILES.items() if (folder / name).is_file()}
-    splits = {split: _index(path) for split, path in tables.items()}
+    splits = {split: read_index(path) for split, path in tables.items()}
     kinds = {kind: {path.stem for path in folder.glob(f"{kind}/*.*")} for kind in ("calib", "image", "depth")}
     names = sorted(name for name in set().union(*kinds.values(), *splits.values()) if _NUMBER.fullmatch(name))
     label_folder = folder / LABELS[labels]
@@ -37,11 +38,17 @@ def read_votenet(root: Path, labels: str) -> Release:
     )
 
 
-def _index(path: Path) -> list[str]:
-    try:
-        return [f"{int(number):06d}" for number in path.read_text().split()]
-    except ValueError as error:
-        raise InputError(f"{path}: has to hold one number a line ({error}); make it again") from None
+def read_index(path: Path) -> list[str]:
+    """Names of the frames that an index file lists.
+
+    Raises:
+        InputError: it holds something else than numbers.
+    """
+    names = read_names(path)
+    wrong = next((name for name in names if not plain(name.text).isdecimal()), None)
+    if wrong:
+        raise InputError(f"{path}, line {wrong.line}: {wrong.text!r} is no number; it has to hold one a line")
+    return [f"{int(plain(name.text)):06d}" for name in names]
 
 
 def _recording(folder: Path, label_folder: Path, name: str) -> Recording:

@@ -1,0 +1,1 @@
+"""Recordings of other forms → a folder that the source `folder` reads."""

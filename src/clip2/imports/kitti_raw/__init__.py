@@ -1,0 +1,1 @@
+"""KITTI's raw data (Geiger, Lenz, Stiller and Urtasun, IJRR 2013)."""

@@ -1,0 +1,1 @@
+"""ROS 2's and Foxglove's recordings (.mcap)."""

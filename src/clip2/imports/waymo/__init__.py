@@ -1,0 +1,1 @@
+"""Waymo's Open Dataset, perception, in its Parquet form (version 2)."""

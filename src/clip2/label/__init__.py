@@ -1,0 +1,1 @@
+"""From lifted crops to named 3D boxes, without a human label."""

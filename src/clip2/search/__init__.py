@@ -1,0 +1,1 @@
+"""Words, or an example, → mined things, best first. No annotation is read."""

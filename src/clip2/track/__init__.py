@@ -1,0 +1,1 @@
+"""Triplets of one thing, over cameras and samples, become a track."""

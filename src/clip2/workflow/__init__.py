@@ -1,0 +1,1 @@
+"""What the commands and rules share: the configuration, the kinds of source, and which source files a stage runs."""
