@@ -68,16 +68,25 @@ def test_shuffled_answers_give_chance(model: Clip2Model, crops: list[Crop]) -> N
     assert np.mean([class_mean(found, rng.permutation(TRUTH)) for _ in range(50)]) == pytest.approx(1 / 3, abs=0.02)
 
 
+def margin(model: Clip2Model, crops: list[Crop]) -> float:
+    """Mean cosine to the true direction, above the mean of the others. How often a model that knows nothing is right says
+    little: it answers all crops of a shape alike, so that one coin is thrown a shape."""
+    cosines = model.encode_points(crops) @ directions(len(SHAPES)).T
+    true = cosines[np.arange(N), TRUTH]
+    return float(np.mean(true - (cosines.sum(axis=1) - true) / (len(SHAPES) - 1)))
+
+
 @pytest.mark.slow
-def test_a_model_of_shuffled_triplets_gives_chance(shard: Shard, crops: list[Crop], tmp_path: Path) -> None:
-    reached = []
+def test_a_model_of_shuffled_triplets_gives_chance(
+    shard: Shard, model: Clip2Model, crops: list[Crop], tmp_path: Path
+) -> None:
+    assert margin(model, crops) > 0.8
     for seed in range(3):
         other = Shard(shard.triplets, tmp_path / f"{seed}.h5", shard.embeddings)
         with RaggedReader(shard.points) as reader, ragged_writer(other.points) as writer:
             for row in np.random.default_rng(seed).permutation(len(reader)):
                 writer.append(reader[int(row)])
-        reached.append(class_mean(answers(train(other, tmp_path / f"model{seed}"), crops), TRUTH))
-    assert np.mean(reached) == pytest.approx(1 / 3, abs=0.12)
+        assert abs(margin(train(other, tmp_path / f"model{seed}"), crops)) < 0.05
 
 
 def turned(crop: Crop) -> Crop:

@@ -5,6 +5,7 @@ The parent has imported what stages take seconds to import; a child is forked, a
 
 import contextlib
 import ctypes
+import json
 import os
 import random
 import resource
@@ -15,7 +16,7 @@ import subprocess
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -98,17 +99,33 @@ def copy_of(chain: Chain, job: Job) -> Iterator[Path]:
 
 
 def run(job: Job, folder: Path, prepare: Callable[[], None] = lambda: None) -> Ended:
-    """Run a job in a child process, after ``prepare`` in it. What it writes comes by a pipe, which has no limit."""
+    """Run a job in a child process, after ``prepare`` in it."""
+
+    def work() -> None:
+        os.chdir(folder)
+        prepare()
+        main(list(job.arguments))
+
+    return in_child(work)
+
+
+def changed_here(paths: Sequence[str], folder: Path, reference: Path) -> list[str]:
+    """:func:`~tools.faults.chain.changed` in a child process: the readers start threads, and who has threads cannot
+    fork safely."""
+    told = in_child(lambda: print(json.dumps(changed(paths, folder, reference)), flush=True))
+    return list(json.loads(told.told))
+
+
+def in_child(work: Callable[[], None]) -> Ended:
+    """Do something in a child process. What it writes comes by a pipe, which has no limit."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            os.chdir(folder)
             os.dup2(writing, 1)
             os.dup2(writing, 2)
-            prepare()
-            main(list(job.arguments))
+            work()
             code = 0
         except SystemExit as stop:
             code = int(stop.code or 0)
@@ -169,7 +186,7 @@ def _damaged(chain: Chain, job: Job, path: str, how: str, data: bytes) -> Outcom
 
 def _judge(kind: str, where: str, ended: Ended, job: Job, chain: Chain, folder: Path, path: str) -> Outcome:
     if ended.code == 0:
-        different = changed(job.outputs, folder, chain.folder)
+        different = changed_here(job.outputs, folder, chain.folder)
         if different:
             return Outcome(kind, where, "SILENT", False, f"{different[0]} is another")
         return Outcome(kind, where, "made no difference", True)
@@ -196,7 +213,7 @@ def _no_room(chain: Chain, job: Job, kind: str, prepare: Callable[[], None]) -> 
         made = [path for path in job.outputs if (folder / path).exists()]
         if not ended.refused:
             return Outcome(kind, job.rule, "CRASH" if ended.code else "NOT NOTICED", False, ended.line)
-        if wrong := [*changed(made, folder, chain.folder), *Chain(folder).left_over()]:
+        if wrong := [*changed_here(made, folder, chain.folder), *Chain(folder).left_over()]:
             return Outcome(kind, job.rule, "HALF WRITTEN", False, str(wrong))
         return Outcome(kind, job.rule, "refused", True)
 

@@ -19,13 +19,14 @@ class RaggedWriter:
     """Appends point crops; holds about ``buffer_points`` points in memory. Made by :func:`ragged_writer`."""
 
     def __init__(self, file: h5py.File, buffer_points: int) -> None:
-        self._points = file.create_dataset(
+        self._points = file.create_dataset(  # not "lzf": what it writes depends on what lay in memory before
             "points",
             (0, COLUMNS),
             "f4",
             maxshape=(None, COLUMNS),
             chunks=(4096, COLUMNS),
-            compression="lzf",
+            compression="gzip",
+            compression_opts=1,
             shuffle=True,
             fletcher32=True,
         )
