@@ -69,8 +69,8 @@ def test_shuffled_answers_give_chance(model: Clip2Model, crops: list[Crop]) -> N
 
 
 def margin(model: Clip2Model, crops: list[Crop]) -> float:
-    """Mean cosine to the true direction, above the mean of the others. How often a model that knows nothing is right says
-    little: it answers all crops of a shape alike, so that one coin is thrown a shape."""
+    """Mean cosine to the true direction, above the mean of the others. How often a model that knows nothing is right
+    says little: it answers all crops of a shape alike, so that one coin is thrown a shape."""
     cosines = model.encode_points(crops) @ directions(len(SHAPES)).T
     true = cosines[np.arange(N), TRUTH]
     return float(np.mean(true - (cosines.sum(axis=1) - true) / (len(SHAPES) - 1)))
