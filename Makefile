@@ -28,7 +28,7 @@ lint: environment  ## style, types and the workflow's form
 	snakemake --lint
 
 unit: environment  ## the tests
-	pytest -n $(CORES) --dist loadfile
+	pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 bench: environment  ## ours and the usual way, measured side by side (docs/performance.md)
 	python -m benchmarks
@@ -47,7 +47,8 @@ environment: .venv/ready  ## install what is pinned in requirements.txt into .ve
 .venv/ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
-	FORCE_ONLY_CPU=1 .venv/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-cache-dir --no-binary torch-scatter torch-scatter==2.1.2
+	DIST_EXTRA_CONFIG=$(CURDIR)/envs/torch_scatter.cfg FORCE_ONLY_CPU=1 \
+		.venv/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-cache-dir --no-binary torch-scatter torch-scatter==2.1.2
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	.venv/bin/python -c "import torch_scatter, clip2"
 	touch .venv/ready

@@ -19,7 +19,7 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 """The protocol's name for a reference to an element."""
 KEYS = {"Enter": "\ue007", "Escape": "\ue00c", "ArrowRight": "\ue014", "ArrowLeft": "\ue012", "ArrowDown": "\ue015"}

@@ -17,6 +17,19 @@ from clip2.runtime import guard
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+LONGEST_FIRST = (
+    *("test_end_to_end.py", "test_cluster.py", "test_faults.py", "test_workflow.py", "test_tutorials.py"),
+    *("test_benchmarks.py", "test_onnx.py", "test_explore_page.py", "test_pretrain_distributed.py", "test_doctor.py"),
+)
+"""Files whose tests take minutes: begun last, one would run alone to the end, and the other processors wait."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; ``--no-loadscope-reorder`` in the Makefile keeps this order."""
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
 @pytest.fixture(autouse=True)
 def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test is part of a job that another one began by calling the command line in this process."""

@@ -53,7 +53,7 @@ TINY = {
 }
 GPU_RULES = {"detect", "embed", "pretrain", "tune", "encode_objects", "ensemble", "zeroshot"}
 CPU_RULES = {"world_world", "ingest_world", "annotations_world", "objects", "lift", "track"}
-LIMIT = 600
+LIMIT = 1800
 """Seconds after which something that was waited for is a failure."""
 
 pytestmark = pytest.mark.slow

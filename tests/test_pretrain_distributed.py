@@ -33,7 +33,7 @@ TINY = PretrainSettings(
     encoder="pointnet2-tiny", n_points=32, max_points=32, epochs=3, batch_size=16, lr=2e-3, ema_decay=0.9, seed=3
 )
 FEW_STEPS = 8
-LIMIT_S = 180  # far below the ten minutes after which an exchange gives up; a run takes ten seconds
+LIMIT_S = 400  # far below the ten minutes after which an exchange gives up; a run takes ten seconds
 
 
 def torchrun(*arguments: object) -> list[str]:

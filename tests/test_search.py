@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -177,8 +176,8 @@ def test_vectors_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
         ImageVectors(tmp_path / "a.h5").cosines(np.ones((1, 4), np.float32))
 
 
-def test_many_vectors_are_gone_over_in_seconds_and_little_memory(tmp_path: Path) -> None:
-    """A twelfth of nuScenes: 2 s and 1 GB there are 0.17 s and 80 MB here; CPU time, with room for a slow machine."""
+def test_many_vectors_are_gone_over_in_little_memory(tmp_path: Path) -> None:
+    """A twelfth of nuScenes: 1 GB there are 80 MB here. How long it takes: ``benchmarks.search_scale``."""
     n, dim = 100_000, 512
     vectors = np.random.default_rng(0).integers(-9, 9, (n, dim)).astype(np.float16)
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -187,13 +186,10 @@ def test_many_vectors_are_gone_over_in_seconds_and_little_memory(tmp_path: Path)
     columns = np.ones((3, dim), np.float32)
     ImageVectors(tmp_path / "a.h5").cosines(columns)  # from the disk
     tracemalloc.start()
-    start = time.process_time()
     found = ImageVectors(tmp_path / "a.h5").cosines(columns)
-    took, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    print(f"{n:,} vectors: {took:.2f} s of a core, {peak / 1e6:.0f} MB")
     assert len(found) == n
-    assert took < 1.5
     assert peak < 80e6
 
 
