@@ -17,6 +17,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -24,7 +25,8 @@ from clip2.evaluate.classes import BENCHMARK_CLASSES
 from clip2.evaluate.encode_objects import run as encode_objects
 from clip2.evaluate.fewshot.settings import FewshotSettings
 from clip2.evaluate.localization.settings import LocalizeSettings
-from clip2.evaluate.methods import depth_scorers
+from clip2.evaluate.metamorphic import CHANGES, changed_scorers, compared
+from clip2.evaluate.methods import Scorer, depth_scorers
 from clip2.evaluate.result import Result, read_result
 from clip2.evaluate.retrieval.settings import RetrievalSettings
 from clip2.evaluate.rivals import pointclip
@@ -272,20 +274,54 @@ def test_methods_side_by_side(model_folder: Path, teacher: Teacher, tmp_path: Pa
 
     # clip2's confusion again, with nothing but the public API and one object at a time
     model = load(model_folder, "cpu")
-    expected = np.zeros((10, 10), int)
+    expected, same_mirrored = np.zeros((10, 10), int), 0
     for seed, n in ((0, 40), (1, 23)):
         rng = np.random.default_rng(seed)
         for i in range(n):
             crop = rng.normal(size=(1 + i % 30, 4))
             rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)
             if i % 7:
-                said = model.classify(crop.astype(np.float32), [c.replace("_", " ") for c in NUSCENES_CLASSES])
+                words = [c.replace("_", " ") for c in NUSCENES_CLASSES]
+                said = model.classify(crop.astype(np.float32), words)
                 expected[i % 9, said.argmax()] += 1
+                mirrored = model.classify((crop * [1, -1, 1, 1]).astype(np.float32), words)
+                same_mirrored += mirrored.argmax() == said.argmax()
     assert np.abs(np.array(methods["clip2"]["confusion"]) - expected).sum() <= 2  # batching may turn a near tie
+    changed = methods["clip2"]["changed"]
+    assert set(changed) == set(CHANGES)
+    assert changed["every point twice"]["same_answer"] == 1
+    assert changed["mirrored"]["same_answer"] * result["n_objects"] == pytest.approx(same_mirrored, abs=2)
+    assert not any(figures["changed"] for name, figures in methods.items() if name != "clip2")
 
     before = out.read_bytes()
     run(shards, model_folder, out, ZeroshotSettings(batch_size=16, bootstrap=50), "cpu")
     assert out.read_bytes() == before
+
+
+def test_what_changes_an_answer_is_counted() -> None:
+    """A scorer that goes by which side of the sensor a thing is on, and one that goes by how many points it has."""
+    crops = [np.array([[x, y, 0, 0]] * n, np.float32) for x, y, n in ((50, 60, 3), (60, -70, 3), (-80, 50, 4))]
+    left = np.array([0, 1, 0])
+
+    def side(batch: Batch) -> NDArray[np.float32]:
+        y = np.array([crop[:, 1].mean() for crop in batch.crops])
+        return np.stack([y, -y], axis=1).astype(np.float32)
+
+    def size(batch: Batch) -> NDArray[np.float32]:
+        few = np.array([len(crop) < 5 for crop in batch.crops])
+        return np.stack([few, ~few], axis=1).astype(np.float32)
+
+    def told(scorer: Scorer) -> dict[str, float]:
+        plain = scorer(Batch([], crops)).argmax(1)
+        changed = {name: of_change(Batch([], crops)).argmax(1) for name, of_change in changed_scorers(scorer).items()}
+        return {name: row["same_answer"] for name, row in compared(plain, changed, left, 2).items()}
+
+    of_side, of_size = told(side), told(size)
+    assert of_side["mirrored"] == 0
+    assert of_side["turned by 90°"] == pytest.approx(1 / 3, abs=1e-6)
+    assert of_side["points in another order"] == of_side["every point twice"] == of_side["moved by 36 m"] == 1
+    assert of_size.pop("every point twice") == 0
+    assert set(of_size.values()) == {1}
 
 
 def test_what_image_towers_saw_once_is_not_computed_again(model_folder: Path, teacher: Teacher, tmp_path: Path) -> None:

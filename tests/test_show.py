@@ -15,6 +15,7 @@ from clip2.cli import main
 from clip2.evaluate.audit_summary import Tally, Thing
 from clip2.evaluate.fewshot.result import FewshotResult
 from clip2.evaluate.localization.result import LocalizationResult
+from clip2.evaluate.metamorphic import CHANGES
 from clip2.evaluate.result import Result
 from clip2.evaluate.result_file import made_from
 from clip2.evaluate.retrieval.result import RetrievalResult
@@ -58,6 +59,7 @@ def zeroshot() -> dict[str, Any]:
         }
         for method in METHODS
     }  # fmt: skip
+    methods["clip2"]["changed"] = {name: {"same_answer": 0.9, "class_mean_top1": 0.6} for name in CHANGES}
     return Result.model_validate(COMMON | {"n_objects": 13441, "methods": methods}).model_dump(mode="json")
 
 
@@ -168,6 +170,8 @@ def test_each_figure_stands_in_its_class_s_line(shown: Callable[..., str], width
     totals = text[: text.index("Recognised of each class")]
     for head in ("class mean", "95 %", "top-1", "top-3", "top-5", "13,441"):
         assert head in totals
+    for change in CHANGES:
+        assert re.search(rf"^{change} +90\.0 +60\.0", table, re.M)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -24,6 +24,13 @@ class SubsetScore(ResultPart):
     class_mean_top1: float | None = Field(ge=0, le=1)
 
 
+class ChangeScore(ResultPart):
+    """The same method shown the same objects, changed in a way that should not matter."""
+
+    same_answer: float = Field(ge=0, le=1, description="share of the objects with the answer that they got unchanged")
+    class_mean_top1: float = Field(ge=0, le=1)
+
+
 class MethodScore(ResultPart):
     """One method."""
 
@@ -44,6 +51,9 @@ class MethodScore(ResultPart):
     )
     subsets: dict[str, SubsetScore] = Field(
         {}, description="on objects with at least so many points, or seen by a camera"
+    )
+    changed: dict[str, ChangeScore] = Field(
+        {}, description="shown the same objects turned, mirrored, moved, in another order, with every point twice"
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clip2.evaluate.classes import choose_classes, class_words
 from clip2.evaluate.encoded_objects import open_encoded
 from clip2.evaluate.ensemble.fusion import Fusion, fused, read_fusion
+from clip2.evaluate.metamorphic import changed_scorers, compared
 from clip2.evaluate.methods import (
     Scorer,
     clip2_scorer,
@@ -76,12 +77,13 @@ def run(
     templates = settings.templates or tuple(config["templates"])
     asked = _with_members(methods, fusion)
     scorers = _scorers(asked, names, templates, model_dir, teacher, tuned, device, threads)
+    others = changed_scorers(scorers["clip2"]) if "clip2" in methods else {}
     made_from = _provenance(objects, model_dir, settings, encoded, towers, ensemble)
     digests = made_from["inputs"]
     of_towers = {name: digests[f"towers/{tower.path.name}"] for name, tower in tuned.items()}
     with open_encoded(encoded, teacher.spec, of_towers) as seen:
         scores, facts, n_other = _score_all(
-            objects, scorers, classes, settings.batch_size, header["n_objects"],
+            objects, scorers | others, classes, settings.batch_size, header["n_objects"],
             lambda path: seen.of(digests[f"objects/{path.name}"], {encoder_of(method) for method in asked}),
         )  # fmt: skip
     labels = facts["label"]
@@ -98,6 +100,9 @@ def run(
             measured[method] = _measure(scores[method], answered, facts, classes, settings)
         else:
             log.warning("%s could not answer for any object and is left out of the result", method)
+    if "clip2" in measured:
+        changed = {name: scores[name].argmax(1) for name in others}
+        measured["clip2"]["changed"] = compared(scores["clip2"].argmax(1), changed, labels, len(classes))
     skipped = header["skipped"] | ({"class_not_asked": n_other} if n_other else {})
     choices = {"names": dict(zip(classes, names, strict=True)), "templates": list(templates), "teacher": teacher.spec}
     write_result(

@@ -60,8 +60,21 @@ def print_result(path: Path, console: Console | None = None) -> None:
         for name, method in result.methods.items()
     }
     print_by_class(console, counts, methods, title="Recognised of each class, %")
+    _print_changes(result, console)
     skipped = ", ".join(f"{reason} {n:,}" for reason, n in result.skipped.items()) or "none"
     console.print(f"boxes not asked about: {skipped}\n", style="dim", highlight=False)
+
+
+def _print_changes(result: Result, console: Console) -> None:
+    """What became of a method's answers for objects that were changed in ways that should not matter."""
+    for name, method in result.methods.items():
+        rows = [
+            (change, f"{100 * score.same_answer:.1f}", f"{100 * score.class_mean_top1:.1f}")
+            for change, score in method.changed.items()
+        ]
+        if rows:
+            head = ("changed", "same answer, %", "class mean")
+            print_table(console, head, rows, title=f"{name}, shown the same objects")
 
 
 def _print_totals(result: Result, console: Console) -> None:
