@@ -156,6 +156,55 @@ rule zeroshot:
         "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
 
 
+# How far the figure moves with the seed of the training: `snakemake --cores 8 results/nuscenes_seeds.json`.
+rule zeroshot_alone:
+    input:
+        **ASKED,
+        **OF_MODEL,
+        code=source_files("clip2.evaluate.zeroshot"),
+    output:
+        f"{MODEL}/{{benchmark}}_alone.json",
+    log:
+        "logs/zeroshot_alone/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.log",
+    benchmark:
+        "results/benchmarks/zeroshot_alone/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
+    conda:
+        "../envs/clip2.yaml"
+    threads: workers()
+    resources:
+        **needs(mem_mb=8000, hours=4, gpu=gpus()),
+    params:
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        settings=lambda wildcards: experiment.evaluation(
+            wildcards.benchmark, "zeroshot", methods=["clip2"]
+        ),
+        device=experiment.config.device,
+    shell:
+        "OMP_NUM_THREADS={threads} python -m clip2 zeroshot --objects {input.objects} --model {params.folder} "
+        "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule seeds:
+    input:
+        code=source_files("clip2.evaluate.seeds"),
+        results=files(experiment.seeds, f"{MODEL}/{{benchmark}}_alone.json"),
+    output:
+        f"{MODEL}/{{benchmark}}_seeds.json",
+    log:
+        "logs/seeds/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.log",
+    benchmark:
+        "results/benchmarks/seeds/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
+    localrule: True
+    conda:
+        "../envs/clip2.yaml"
+    resources:
+        **needs(mem_mb=1000, minutes=10),
+    params:
+        seeds=list(experiment.config.evaluation.seeds),
+    shell:
+        "python -m clip2 seeds --results {input.results} --seeds {params.seeds} --out {output} > {log} 2>&1"
+
+
 rule fewshot:
     input:
         **OF_MODEL,

@@ -31,7 +31,7 @@ rule pretrain:
         folder=lambda wildcards, output: Path(output[0]).parent,
         checkpoints=lambda wildcards, output: Path("results/checkpoints")
         / Path(output[0]).parent.name,
-        settings=lambda wildcards: experiment.settings("models", wildcards.model),
+        settings=lambda wildcards: experiment.model_settings(wildcards.model),
         device=experiment.config.device,
     shell:
         "launch=python; "

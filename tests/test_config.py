@@ -52,6 +52,16 @@ def test_nothing_of_the_demo_is_left_in_a_real_experiment(repository: Path, name
     assert {tune.agreement for tune in towers} == {PretrainSettings().agreement}
 
 
+def test_the_papers_recipe_lies_over_any_experiment(repository: Path) -> None:
+    """Whatever the experiment calls its lifter and its model."""
+    for experiment in {*(repository / "config").glob("*.yaml")} - {repository / "config" / "paper.yaml"}:
+        files = [repository / "config.yaml", experiment, repository / "config" / "paper.yaml"]
+        config = Config.model_validate(read_config(files))
+        model = config.models[config.experiment.model]
+        assert (model.names_from, model.agreement) == ("views", "off"), experiment
+        assert config.lifters[config.experiment.lifter].method == "frustum-dbscan", experiment
+
+
 def test_generated_files_are_up_to_date(repository: Path, tmp_path: Path) -> None:
     main(["schema", "--root", str(tmp_path)])
     for file in (f for f in tmp_path.rglob("*") if f.is_file()):

@@ -137,6 +137,43 @@ RESULTS = {
 }
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_seeds_are_shown(shown: Callable[..., str], width: int, tmp_path: Path) -> None:
+    for seed in range(3):
+        result = zeroshot()
+        result["methods"]["clip2"]["class_mean_top1"] = 0.6 + 0.01 * seed
+        write_json(tmp_path / f"{seed}.json", result)
+    paths = [str(tmp_path / f"{seed}.json") for seed in range(3)]
+    main(["seeds", "--results", *paths, "--seeds", "0", "1", "5", "--out", "nuscenes_seeds.json"])
+    text = shown(width, "show", "nuscenes_seeds.json")
+    assert "BUILT-IN WORLD" in text
+    assert MADE_FROM in " ".join(text.split())
+    for line in ("0 +60.0 +61.5 – 66.9", "1 +61.0", "5 +62.0", "all +61.0 ± 1.0"):
+        assert re.search(rf"^{line}", text, re.M), text
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda result: result.update(n_objects=13440), "was not measured as"),
+        (lambda result: result["protocol"].update(names={"car": "auto"}), "was not measured as"),
+        (lambda result: result["methods"].pop("clip2"), "has no figures of clip2"),
+    ],
+)
+def test_seeds_that_were_not_measured_alike_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Callable[[dict[str, Any]], Any], told: str
+) -> None:
+    result = zeroshot()
+    write_json(tmp_path / "0.json", result)
+    change(result)
+    write_json(tmp_path / "1.json", result)
+    paths = [str(tmp_path / name) for name in ("0.json", "1.json")]
+    with pytest.raises(SystemExit):
+        main(["seeds", "--results", *paths, "--seeds", "0", "1", "--out", str(tmp_path / "seeds.json")])
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "seeds.json").exists()
+
+
 def assert_words(text: str, words: tuple[str, ...]) -> None:
     missing = [word for word in words if not re.search(rf"(?<![\w]){re.escape(word)}(?![\w])", text)]
     assert not missing, text

@@ -270,6 +270,16 @@ def test_search_is_audited_where_it_is_asked_for(checkout: Path) -> None:
     assert set(planned(checkout, target)) == {"track", "audit_search", "publish_search_audit_json"}
 
 
+def test_seeds_train_twins_where_they_are_asked_for(checkout: Path) -> None:
+    """The finished model is that of one seed already; a rival's setting is nothing to them."""
+    target = "results/nuscenes_seeds.json"
+    set_config(checkout, lambda config: config["baselines"]["pointclip_tp"]["tune"].update(epochs=3))
+    jobs = planned(checkout, target)
+    assert jobs == {"pretrain": 2, "zeroshot_alone": 3, "seeds": 1, "publish_nuscenes_seeds_json": 1}
+    set_config(checkout, lambda config: config["evaluation"].update(seeds=[0, 7]))
+    assert planned(checkout, target)["pretrain"] == 1
+
+
 def test_boxes_on_disk_take_a_detector_s_place(checkout: Path) -> None:
     """As docs/detectors.md gives them: without a model."""
     (checkout / "my_boxes.parquet").touch()

@@ -301,6 +301,12 @@ def _add_exports(stages: Commands) -> None:
     _path(sub, "--out", "folder of recordings, as docs/your_own_data.md lays it out")
     sub.add_argument("--replace", action="store_true", help="write over labels that are there")
 
+    summary = "zero-shot results of models that differ in their seed → mean and spread"
+    sub = _command(stages, "seeds", commands.seeds, summary)
+    _path(sub, "--results", "zero-shot results (.json), one a seed", "+")
+    sub.add_argument("--seeds", type=int, nargs="+", required=True, help="the seeds, in the same order")
+    _path(sub, "--out", "mean and spread (.json)")
+
     summary = "tracks against human boxes → quality JSON"
     sub = _command(stages, "audit-tracks", commands.audit_tracks, summary, AuditSettings)
     _path(sub, "--annotations", "annotations (.parquet), all shards", "+")

@@ -177,6 +177,12 @@ def audit_tracks(a: Arguments) -> None:
     run(a.annotations, _with_points(a.triplets), a.tracks, a.out, parse_settings(a))
 
 
+def seeds(a: Arguments) -> None:
+    from clip2.evaluate.seeds import run
+
+    run(a.results, a.seeds, a.out)
+
+
 def audit_search(a: Arguments) -> None:
     from clip2.evaluate.search_audit import run
 

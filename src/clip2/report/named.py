@@ -15,6 +15,7 @@ from clip2.evaluate.result import Result
 from clip2.evaluate.retrieval.result import RetrievalResult, print_retrieval, read_retrieval
 from clip2.evaluate.search_audit_summary import KIND as SEARCH
 from clip2.evaluate.search_audit_summary import print_search_audit
+from clip2.evaluate.seeds import SeedsResult, print_seeds
 from clip2.evaluate.track_audit_summary import KIND as TRACKS
 from clip2.evaluate.track_audit_summary import print_track_audit
 from clip2.report.benchmark import print_benchmark, read_benchmark
@@ -44,6 +45,7 @@ RESULTS: dict[str, ResultKind] = {
     "fewshot": ResultKind(FewshotResult, lambda path, out: print_fewshot(read_fewshot(path), out)),
     "localization": ResultKind(LocalizationResult, lambda path, out: print_localization(read_localization(path), out)),
     "retrieval": ResultKind(RetrievalResult, lambda path, out: print_retrieval(read_retrieval(path), out)),
+    "seeds": ResultKind(SeedsResult, print_seeds),
 }
 
 

@@ -95,6 +95,9 @@ class EvaluationConfig(Settings):
     retrieval: RetrievalSettings = RetrievalSettings()
     audit: AuditSettings = AuditSettings()
     search_audit: SearchAuditSettings = SearchAuditSettings()
+    seeds: tuple[int, ...] = Field(
+        (0, 1, 2), min_length=2, description="seeds of the trainings that `results/{benchmark}_seeds.json` compares"
+    )
 
 
 PARTS = {"detector": "detectors", "lifter": "lifters", "teacher": "teachers", "model": "models"}

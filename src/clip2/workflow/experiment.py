@@ -30,6 +30,8 @@ EMBEDDED = "results/{source}/embeddings/{detector}.{lifter}.{teacher}"
 TRACKED = "results/{source}/tracks/{detector}.{lifter}.{teacher}"
 MODEL = "results/models/{sources}.{detector}.{lifter}.{teacher}.{model}"
 TOWER = "results/towers/{sources}.{detector}.{lifter}.{teacher}/{tower}.safetensors"
+OF_SEED = "-seed"
+"""Between the name of a model and a seed: the same model, trained with that seed."""
 LABELS = str(formats.LABELS)
 """Named boxes of the source that the experiment is about; :data:`OF_LABELS`: the parts that make them."""
 OF_LABELS = ("benchmark", "sources", *PARTS)
@@ -111,6 +113,9 @@ class Experiment:
             for task in spec.tasks
             if drawn is None or task in drawn
         }
+        for name, spec in self.benchmarks.items():
+            if "zeroshot" in spec.tasks:
+                made[f"{name}_seeds.json"] = f"{MODEL}/{name}_seeds.json".format(**self.parts_of(name))
         mined = MINED.format(**self.parts | {"source": self.mined_sources[0]})
         made["triplets.png"] = f"{mined}/triplets.png"
         # The audit wants boxes by sample: ScanNet's are by scene, and a folder may have none.
@@ -216,8 +221,26 @@ class Experiment:
 
     def learnt_tracks(self, wildcards: Wildcards, pattern: str) -> list[str]:
         """As :meth:`mined`; nothing where the job's model does not learn from tracks."""
-        by_tracks = self.config.models[wildcards["model"]].names_from == "tracks"
+        base, _ = self._base_and_seed(wildcards["model"])
+        by_tracks = self.config.models[base].names_from == "tracks"
         return self.mined(wildcards, pattern) if by_tracks else []
+
+    def model_settings(self, model: str) -> str:
+        """Settings of `pretrain` for a model, which may be another's twin of another seed."""
+        base, seed = self._base_and_seed(model)
+        return _json(self.section("models", base) | ({} if seed is None else {"seed": seed}))
+
+    def seeds(self, wildcards: Wildcards, pattern: str) -> list[str]:
+        """A path for each seed that the job's model is trained with: its own folder, and twins' for other seeds."""
+        model = wildcards["model"]
+        own = self.config.models[model].seed
+        twins = [model if seed == own else f"{model}{OF_SEED}{seed}" for seed in self.config.evaluation.seeds]
+        return [pattern.format(**dict(wildcards.items()) | {"model": twin}) for twin in twins]
+
+    def _base_and_seed(self, model: str) -> tuple[str, int | None]:
+        base, _, seed = model.rpartition(OF_SEED)
+        is_twin = model not in self.config.models and base in self.config.models and seed.isdecimal()
+        return (base, int(seed)) if is_twin else (model, None)
 
     def labelled(self, pattern: str) -> list[str]:
         """A path for each shard, of both roles, of the source that the experiment is about; of what is in both, one."""
@@ -396,15 +419,15 @@ class Experiment:
         }
         return _json(self.section("sources", source, "settings") | counted)
 
-    def evaluation(self, benchmark: str, stage: str) -> str:
-        """An evaluation stage's settings for a benchmark: the general ones, and over them the benchmark's own."""
+    def evaluation(self, benchmark: str, stage: str, **asked: Any) -> str:
+        """An evaluation stage's settings for a benchmark: the general ones, then the benchmark's own, then a rule's."""
         shared = (
             {"shared_scenes": len(self.shared_scenes(benchmark, few_shot=stage == "fewshot"))}
             if self.benchmarks[benchmark].shared_scenes
             else {}
         )
         own = self.section("benchmarks", benchmark, "evaluation", stage)
-        return _json(self.section("evaluation", stage) | own | shared)
+        return _json(self.section("evaluation", stage) | own | shared | asked)
 
     def teacher_model(self, teacher: str) -> str:
         """Which model a teacher is, without the wording of its texts: for what has no texts."""
