@@ -265,13 +265,19 @@ SECONDS, MEMORY = 10, 1 << 30
 """Processor time, and bytes beside what this process has, that reading any input may take."""
 
 
+def quiet_child() -> None:
+    """After a fork: the parent's threads are not there, and who waits for them waits for ever (PyTorch's OpenMP)."""
+    faulthandler.disable()
+    torch.set_num_threads(1)
+
+
 def outcome(read: Callable[[bytes, Path], None], data: bytes, folder: Path) -> str:
     """What became of reading some bytes in a child process: "" where it was read or refused as it should be."""
     told = folder / "told"
     child = os.fork()
     if child == 0:
         try:
-            faulthandler.disable()
+            quiet_child()
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, 1)
             os.dup2(null, 2)

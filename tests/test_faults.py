@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import REPOSITORY
 from fuzz_readers import FUZZED, outcome, texts
 
@@ -47,6 +48,13 @@ def test_files_that_are_nearly_right_break_no_reader(
         assert outcome(READERS[reader], batch[stopped], tmp_path) == ""
     else:
         assert read + refused == len(batch)
+
+
+def test_a_reader_may_compute_where_its_parent_did(tmp_path: Path) -> None:
+    """Parents have threads that a forked child lacks."""
+    torch.set_num_threads(2)
+    torch.ones(3000, 3000).exp()
+    assert outcome(lambda data, folder: torch.ones(3000, 3000).exp(), b"", tmp_path) == ""
 
 
 def test_what_breaks_a_reader_is_found_and_kept(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_model_goes_to_the_hub_with_its_card_and_comes_back_the_same(trained: 
         assert done.returncode == 0, done.stderr
         expected = clip2.load(trained, "cpu").encode_points(CROP)
         for line in done.stdout.splitlines():
-            np.testing.assert_array_equal(np.array(json.loads(line), np.float32), expected)
+            np.testing.assert_allclose(json.loads(line), expected, atol=1e-6)  # another process, other threads
         assert not [path for _, path in hub.asked if "pytorch_model" in path]
     offline = python(load.partition("\n")[0], hub, tmp_path, HF_HUB_OFFLINE="1")  # it was downloaded once
     assert offline.returncode == 0, offline.stderr

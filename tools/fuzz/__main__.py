@@ -7,7 +7,6 @@ One that ends its process otherwise than by the error that users are meant to re
 
 import argparse
 import contextlib
-import faulthandler
 import hashlib
 import mmap
 import os
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conftest import REPOSITORY
-from fuzz_readers import EXPECTED, FUZZED, MEMORY, SECONDS, outcome, texts
+from fuzz_readers import EXPECTED, FUZZED, MEMORY, SECONDS, outcome, quiet_child, texts
 
 from clip2.runtime.console import console
 from clip2.runtime.tables import print_table
@@ -90,7 +89,7 @@ def read_batch(read: Read, batch: Sequence[bytes]) -> tuple[int, int, int]:
 
 
 def _read_all(read: Read, batch: Sequence[bytes], folder: Path, shared: mmap.mmap) -> None:
-    faulthandler.disable()
+    quiet_child()
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
