@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.machine import describe_machine
 from clip2.geometry import in_image, invert, project_points, rigid, yaw_rotation
 from clip2.lift import lift_boxes
+from clip2.lift.masks import MARGIN
 from clip2.store.atomic import write_json
 from clip2_world.rooms.surface import take_frames
 from clip2_world.streets import rig
@@ -182,6 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=8, help="streets, and half as many rooms again")
     parser.add_argument("--realdata", type=Path, help="folder of real sample frames with a frames.json")
+    parser.add_argument("--margin", type=float, default=MARGIN, help="shares of the longer side: mask_margin")
     parser.add_argument("--out", type=Path, default=Path("results/masks.json"), help="figures (.json)")
     a = parser.parse_args()
     depth = {"fill": False, "margin": 0.0}
@@ -195,7 +197,7 @@ def main() -> None:
     for kind, (cases, methods) in kinds.items():
         for method, parameters in methods.items():
             for changed in (None, *errors(800)):
-                found, counts = scores(cases, method, changed, **parameters)
+                found, counts = scores(cases, method, changed, mask_margin=a.margin, **parameters)
                 row = {"data": kind, "method": method, "masks": changed or "none", "things": len(found)}
                 row |= dict(zip(("precision", "recall", "iou"), found.mean(0).round(3).tolist())) | counts
                 rows.append(row)

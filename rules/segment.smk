@@ -19,7 +19,9 @@ rule segment:
         **needs(mem_mb=8000, hours=4, gpu=gpus()),
     params:
         root=lambda wildcards: experiment.data_root(wildcards.source),
-        settings=lambda wildcards: experiment.settings("segmenters", wildcards.segmenter),
+        settings=lambda wildcards: experiment.settings(
+            "segmenters", wildcards.segmenter
+        ),
         device=experiment.config.device,
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 segment --frames {input.frames} --detections {input.detections} "

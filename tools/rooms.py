@@ -69,7 +69,7 @@ def columns(imports: Imports) -> dict[str, int]:
 
     def measure(room: str) -> int:
         if room not in depth:
-            depth[room] = 1 + max(map(measure, imports[room]), default=-1)
+            depth[room] = 1 + max(map(measure, sorted(imports[room])), default=-1)
         return depth[room]
 
     for room in imports:

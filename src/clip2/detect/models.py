@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForZeroShotObjectDetection, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
@@ -75,7 +76,7 @@ def load_pretrained(
             dtype=torch.float32,
             use_safetensors=True,  # never a pickle
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise InputError(_explain(model, error, role)) from None
     return network.eval().requires_grad_(False), processor, config
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clip2.lift.view import Searched, View
 
-MARGIN = 0.005
+MARGIN = 0.0075
 """Shares of the picture's longer side by which masks are widened: edges of masks, the time between picture and sweep
 and the way from one sensor to the other put points just outside. Too small a mask costs more than too large a one."""
 LEAST = 5

@@ -504,8 +504,14 @@ def world_outline(settings: SplitSettings, size: WorldSize) -> Outline:
 
 
 def model_files(folder: str) -> list[str]:
-    """Files of a model folder; nothing for a hub id, which the settings pin by themselves."""
+    """Files of a model folder; nothing for a hub id, which the settings pin by themselves.
+
+    Raises:
+        InputError: it can only be a folder, and is not there.
+    """
     if not os.path.isdir(folder):
+        if folder.startswith((".", "/", "~")) or folder.count("/") > 1:
+            raise InputError(f"{folder}: no such model folder; give a folder or a hub id (org/name)")
         return []
     endings = {".json", ".safetensors", ".txt"}
     return sorted(str(path) for path in Path(folder).iterdir() if path.suffix in endings)
