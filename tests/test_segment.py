@@ -36,8 +36,10 @@ from clip2.lift.settings import LiftSettings
 from clip2.lift.stage import run as run_lift
 from clip2.runtime.errors import InputError
 from clip2.segment.models import load_segmenter
+from clip2.segment.runner import segment_on_cpu, segment_on_gpu
 from clip2.segment.settings import SegmentSettings
 from clip2.segment.stage import run
+from clip2.store.bad_frames import BadFrames
 from clip2.store.provenance import file_digest
 from clip2.store.ragged import RaggedReader
 from clip2.store.rle import decode, encode
@@ -222,6 +224,32 @@ def test_an_image_that_cannot_be_read_leaves_its_boxes_without_masks(shard: Path
         segment(shard, model=str(sam_folder), max_bad_share=0.01)
 
 
+def test_a_gpu_s_batches_give_the_same_masks(shard: Path, sam_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its way through batches and groups of boxes, on the CPU."""
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr("clip2.segment.models.BOXES_A_PASS", 2)
+    (shard / "1.jpg").unlink()
+    segmenter, _ = load_segmenter(str(sam_folder), None, CPU)
+    columns = ["frame_id", "image_path", "width", "height", "lens"]
+    boxes = np.array([[10, 10, 90, 90], [60, 20, 350, 180], [0, 0, 400, 200]], np.float32)
+    asked = [
+        row | {"boxes": boxes[: 1 + n % 3]} for n, row in enumerate(iterate_rows(shard / "frames.parquet", columns))
+    ]
+    counts, single = Counter[str](), Counter[str]()
+    bad = BadFrames(1)
+    batched = list(segment_on_gpu(asked, shard, segmenter, 2, 2, bad, counts))
+    assert bad.counts == {"image_missing": 1}
+    alone = list(segment_on_cpu(asked, shard, segmenter, 2, BadFrames(1), single))
+    assert [frame["frame_id"] for frame, _ in batched] == ["f0", "f2", "f3"]
+    assert counts == single
+    for (frame, masks), (same_frame, others) in zip(batched, alone, strict=True):
+        assert frame is same_frame
+        assert len(masks) == len(others) == len(frame["boxes"])
+        for (runs, score), (same_runs, same_score) in zip(masks, others, strict=True):
+            assert (decode(runs, (200, 400)) == decode(same_runs, (200, 400))).mean() > 0.999
+            assert score == pytest.approx(same_score, abs=1e-4)
+
+
 # --- masks on disk ---------------------------------------------------------------------------------------------------
 
 PLATE = [189, 89, 211, 111]
@@ -314,6 +342,10 @@ def test_damaged_masks_are_refused(shard: Path, segmentation: Any, message: str)
         ([{"image_id": "elsewhere.jpg"}], r"no mask in it belongs to a frame.*the file has elsewhere.jpg"),
         ([{"image_id": 3}], "is a number that no table explains"),
         ([{"image_id": "0.jpg", "segmentation": compressed(DISC), "bbox": [1, 2]}], "not four numbers"),
+        (
+            [{"image_id": "0.jpg", "segmentation": compressed(DISC), "bbox": [1, 2, 3, float("nan")]}],
+            "not four numbers",
+        ),
         ("[1, 2", "JSON"),
     ],
 )

@@ -69,12 +69,10 @@ def columns(imports: Imports) -> dict[str, int]:
 
     def measure(room: str) -> int:
         if room not in depth:
-            depth[room] = 1 + max(map(measure, sorted(imports[room])), default=-1)
+            depth[room] = 1 + max(map(measure, imports[room]), default=-1)
         return depth[room]
 
-    for room in imports:
-        measure(room)
-    return depth
+    return {room: measure(room) for room in imports}  # in the order of the rooms, not of a set
 
 
 def rows(links: list[tuple[str, str]], column: dict[str, int]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Boxes of frames → their masks, in order, with a bounded number of images in memory."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ def segment_on_cpu(
     def segment(frame: Frame) -> tuple[list[Kept], Counter[str]]:
         own: Counter[str] = Counter()
         [groups] = segmenter([load_image(frame, data_root)], [frame["boxes"]])
-        return _kept(frame, [wait() for wait in groups], own), own
+        return _kept(frame, (wait() for wait in groups), own), own
 
     with single_core_operators():
         for frame, (kept, own) in good_ones(ahead(frames, segment, threads, threads), bad):
@@ -60,7 +60,7 @@ def _started(
                 yield lambda frame=frame, wait=wait: (frame, wait())  # type: ignore[misc]
 
 
-def _kept(frame: Frame, groups: Sequence[Masks], counts: Counter[str], first: int = 0) -> list[Kept]:
+def _kept(frame: Frame, groups: Iterable[Masks], counts: Counter[str], first: int = 0) -> list[Kept]:
     """What is written of the masks of a frame's boxes, from box number ``first`` on."""
     kept: list[Kept] = []
     for masks, scores in groups:

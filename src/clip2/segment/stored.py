@@ -108,11 +108,14 @@ def _mask(path: Path, place: str, row: dict[str, Any], size: tuple[int, int]) ->
     return mask > 0
 
 
+def _are_pixels(values: Any) -> bool:
+    """Whether it is a list of finite numbers that may be pixels."""
+    return isinstance(values, list) and all(type(value) in (int, float) and abs(value) < 1e6 for value in values)
+
+
 def _corners(polygon: Any) -> NDArray[np.float64] | None:
     """(N, 2) corners of a COCO polygon; None where it is none."""
-    if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
-        return None
-    if not all(type(value) in (int, float) and abs(value) < 1e6 for value in polygon):
+    if not _are_pixels(polygon) or len(polygon) < 6 or len(polygon) % 2:
         return None
     return np.array(polygon, np.float64).reshape(-1, 2)
 
@@ -123,7 +126,7 @@ def _box(path: Path, place: str, row: dict[str, Any], mask: Mask) -> list[float]
     if given is None:
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1] if len(rows) else [0.0] * 4
-    if not isinstance(given, list) or len(given) != 4 or not all(type(value) in (int, float) for value in given):
+    if not _are_pixels(given) or len(given) != 4:
         raise not_coco(path, f"{place}: bbox is {given!r}, not four numbers x y width height")
     x, y, width, height = map(float, given)
     return [x, y, x + width, y + height]
