@@ -7,6 +7,7 @@
 #   {source}/frames/{shard}.parquet
 #   {source}/annotations/{shard}.parquet                  human boxes: evaluation and audit only
 #   {source}/detections/{detector}/{shard}.parquet
+#   {source}/masks/{detector}.{segmenter}/{shard}.parquet  only with experiment.segmenter; {lifter} is {segmenter}+{lifter} then
 #   {source}/triplets/{detector}.{lifter}/{shard}.parquet|.h5
 #   {source}/embeddings/{detector}.{lifter}.{teacher}/{shard}.h5
 #   {source}/tracks/{detector}.{lifter}.{teacher}/{shard}.parquet|.members.parquet|.h5
@@ -33,6 +34,7 @@ report: "rules/report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/scans.smk"
 include: "rules/detect.smk"
+include: "rules/segment.smk"
 include: "rules/lift.smk"
 include: "rules/embed.smk"
 include: "rules/track.smk"

@@ -20,6 +20,7 @@ from clip2.workflow.experiment import (
     ENCODED,
     FRAMES,
     LABELS,
+    MASKS,
     MINED,
     MODEL,
     OBJECTS,
@@ -61,7 +62,7 @@ NAME = "[A-Za-z0-9_-]+"
 
 
 wildcard_constraints:
-    **{part: NAME for part in PARTS},
+    **dict.fromkeys((*PARTS, "segmenter"), NAME) | {"lifter": rf"({NAME}\+)?{NAME}"},
     source=NAME,
     sources=rf"{NAME}(\+{NAME})*",
     benchmark=NAME,

@@ -10,7 +10,20 @@ import yaml
 from clip2.workflow.source_files import source_files
 
 ORDER = (
-    *("runtime", "geometry", "store", "scans", "imports", "detect", "lift", "teach", "track", "pretrain", "label"),
+    *(
+        "runtime",
+        "geometry",
+        "store",
+        "scans",
+        "imports",
+        "detect",
+        "segment",
+        "lift",
+        "teach",
+        "track",
+        "pretrain",
+        "label",
+    ),
     *("search", "export", "explore", "evaluate", "report", "workflow"),
 )
 """As data flows: a package imports only itself and those before it."""

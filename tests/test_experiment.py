@@ -64,6 +64,26 @@ def test_a_benchmark_is_put_together_of_the_experiment_and_its_own(default: Expe
     assert (rooms["source"], rooms["sources"], rooms["detector"]) == ("rooms", "rooms+scans", "tiny_owl_rooms")
 
 
+def test_a_segmenter_is_part_of_the_lifter_s_name(written: dict[str, Any], default: Experiment) -> None:
+    segmenters = {"sam": {"model": "org/sam"}, "disk": {"kind": "stored", "masks": "masks.json"}}
+    raw = deepcopy(written) | {"segmenters": segmenters}
+    assert Experiment(raw).parts == default.parts
+    raw["experiment"]["segmenter"] = "sam"
+    raw["benchmarks"]["sunrgbd"]["segmenter"] = "disk"
+    experiment = Experiment(raw)
+    assert experiment.parts == default.parts | {"lifter": "sam+auto"}
+    assert experiment.parts_of("sunrgbd")["lifter"] == "disk+auto"
+    job = experiment.parts | {"shard": "train-000of002"}
+    assert experiment.masks(job) == ["results/world/masks/tiny_owl.sam/train-000of002.parquet"]
+    assert experiment.masks(job | {"lifter": "auto"}) == []
+    assert experiment.lifter_settings("sam+auto") == experiment.lifter_settings("auto")
+    assert experiment.segmenter_files({"segmenter": "disk"}) == ["masks.json"]
+    assert experiment.segmenter_files({"segmenter": "sam"}) == []
+    raw["segmenters"]["sam"]["model"] = "./models/none"
+    with pytest.raises(InputError, match=r"\./models/none: no such model folder"):
+        Experiment(raw).segmenter_files({"segmenter": "sam"})
+
+
 def test_a_model_of_two_sources_learns_from_the_shards_of_both(default: Experiment) -> None:
     detections = default.mined(default.parts_of("sunrgbd"), DETECTIONS)
     assert detections == [

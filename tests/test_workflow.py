@@ -26,6 +26,7 @@ FROM_TUNE = {"tune", "encode_objects_by_towers", "ensemble", *ZEROSHOT}
 FROM_TRACK = {"track", "audit_tracks", "pretrain", "ensemble", *ZEROSHOT}
 FROM_LIFT = {"lift", "embed", "report_triplets", "audit", *FROM_TRACK, *FROM_TUNE}
 FROM_DETECT = {"detect", *FROM_LIFT}
+FROM_SEGMENT = {"segment", *FROM_LIFT}
 PUBLISH = {
     "publish_nuscenes_zeroshot_json",
     "publish_nuscenes_zeroshot_png",
@@ -209,6 +210,35 @@ def test_a_lift_parameter_runs_from_lifting_on(checkout: Path) -> None:
     assert set(planned(checkout)) == FROM_LIFT | PUBLISH
 
 
+def test_a_segmenter_runs_from_segmenting_on_and_leaves_detection_alone(checkout: Path) -> None:
+    def use(config: dict) -> None:
+        config["segmenters"] = {"sam": {"model": "models/sam"}, "unused": {"model": "models/sam"}}
+        config["experiment"]["segmenter"] = "sam"
+
+    before = (checkout / "config.yaml").read_text()
+    made = sorted(checkout.glob("results/**/*.parquet"))
+    (checkout / "models/sam").mkdir(parents=True)
+    (checkout / "models/sam/config.json").write_text("{}")
+    set_config(checkout, use)
+    jobs = planned(checkout)
+    assert set(jobs) == FROM_SEGMENT | PUBLISH
+    assert jobs["segment"] == jobs["lift"] == yaml.safe_load(before)["sources"]["world"]["settings"]["train_shards"]
+    touch_all(checkout, "--forceall")
+    names = {str(path.parent.relative_to(checkout)) for path in checkout.glob("results/world/*/*/*.parquet")}
+    assert {f"results/world/{kind}" for kind in ("masks/tiny_owl.sam", "triplets/tiny_owl.sam+auto")} <= names
+    assert set(made) < set(checkout.glob("results/**/*.parquet"))  # what was lifted without stays beside it
+
+    set_config(checkout, lambda config: config["segmenters"]["unused"].update(precision="float32"))
+    assert planned(checkout) == {}
+    set_config(checkout, lambda config: config["segmenters"]["sam"].update(precision="float32"))
+    assert set(planned(checkout)) == FROM_SEGMENT | PUBLISH
+    set_config(checkout, lambda config: config["segmenters"]["sam"].pop("precision"))
+    set_config(checkout, lambda config: config["lifters"]["auto"].update(min_points=7))
+    assert set(planned(checkout)) == FROM_LIFT | PUBLISH
+    (checkout / "config.yaml").write_text(before)
+    assert set(planned(checkout)) == PUBLISH  # changing back only copies
+
+
 def test_a_track_setting_runs_tracking_and_what_follows(checkout: Path) -> None:
     set_config(checkout, lambda config: config.update(track={"max_gap_s": 1.0}))
     jobs = planned(checkout)
@@ -349,6 +379,8 @@ def test_human_boxes_are_no_input_of_mining(checkout: Path) -> None:
     [
         (lambda config: config["detectors"]["tiny_owl"].update(treshold=0.1), "treshold"),
         (lambda config: config["experiment"].update(detector="none"), "experiment.detector is 'none'"),
+        (lambda config: config["experiment"].update(segmenter="none"), "experiment.segmenter is 'none'"),
+        (lambda config: config.update(segmenters={"disk": {"kind": "stored"}}), "kind stored needs `masks`"),
         (lambda config: config["benchmarks"]["once"].update(source="none"), "benchmarks.once.source is 'none'"),
         (lambda config: config["benchmarks"]["once"].update(train=["shapes"]), "no images to mine triplets from"),
         (lambda config: config.update(devise="cpu"), "devise"),

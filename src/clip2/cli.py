@@ -32,6 +32,7 @@ from clip2.runtime.command_flags import add_settings
 from clip2.runtime.errors import InputError, NoRoom, no_room
 from clip2.runtime.guard import begin_job
 from clip2.runtime.settings import Settings
+from clip2.segment.settings import SegmentSettings
 from clip2.teach.settings import TeachSettings
 from clip2.track.settings import TrackSettings
 from clip2.workflow.sources import MODULES, SOURCES
@@ -121,9 +122,17 @@ def _add_mining(stages: Commands) -> None:
     _path(sub, "--out", "detections (.parquet)")
     _device(sub)
 
+    sub = _command(stages, "segment", commands.segment, "2D boxes → masks", SegmentSettings)
+    _path(sub, "--frames", "frames of one shard (.parquet)")
+    _path(sub, "--detections", "detections of the same shard (.parquet)")
+    _path(sub, "--data-root", "folder that the frames' paths are relative to")
+    _path(sub, "--out", "masks (.parquet)")
+    _device(sub)
+
     sub = _command(stages, "lift", commands.lift, "2D boxes and points → triplets", LiftSettings)
     _path(sub, "--frames", "frames of one shard (.parquet)")
     _path(sub, "--detections", "detections of the same shard (.parquet)")
+    _path(sub, "--masks", "masks of these detections (.parquet); none: whole boxes", required=False)
     _path(sub, "--data-root", "folder that the frames' paths are relative to")
     _path(sub, "--out", "triplets (.parquet; the points go to .h5 beside it)")
 

@@ -57,10 +57,16 @@ def detect(a: Arguments) -> None:
     run(a.frames, a.data_root, a.out, parse_settings(a), a.device, a.threads)
 
 
+def segment(a: Arguments) -> None:
+    from clip2.segment.stage import run
+
+    run(a.frames, a.detections, a.data_root, a.out, parse_settings(a), a.device, a.threads)
+
+
 def lift(a: Arguments) -> None:
     from clip2.lift.stage import run
 
-    run(a.frames, a.detections, a.data_root, a.out, a.out.with_suffix(".h5"), parse_settings(a))
+    run(a.frames, a.detections, a.data_root, a.out, a.out.with_suffix(".h5"), parse_settings(a), a.masks)
 
 
 def embed(a: Arguments) -> None:

@@ -1,9 +1,11 @@
 """Model id or folder → the detector of its family."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForZeroShotObjectDetection, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
@@ -37,32 +39,56 @@ def load_detector(
     Raises:
         InputError: no such folder, the hub cannot be reached, or it is no zero-shot detector.
     """
+    known = MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING_NAMES
+    network, processor, config = load_pretrained(
+        model, revision, AutoModelForZeroShotObjectDetection, known, "detector", "zero-shot detector"
+    )
+    dtype = resolve_precision(precision, device)
+    family = FAMILIES.get(config.model_type, GenericDetector)
+    detector: Detector = family(network, processor, device, dtype)
+    return detector, model_spec(model, config, dtype)
+
+
+def load_pretrained(
+    model: str, revision: str | None, auto: Any, known: Collection[str], role: str, kind: str
+) -> tuple[Any, Any, Any]:
+    """A network in float32 for inference, its processor and its configuration.
+
+    Args:
+        auto: class of transformers that builds the network.
+        known: model types that it builds.
+        role, kind: what the model is for, and what it has to be, for messages.
+
+    Raises:
+        InputError: no such folder, the hub cannot be reached, or it is of another type.
+    """
     _check_name(model)
     transformers_logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(model, revision=revision)
-        if config.model_type not in MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING_NAMES:
-            known = ", ".join(sorted(MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING_NAMES))
-            raise InputError(f"{model}: a {config.model_type} model, not a zero-shot detector; give one of: {known}")
+        if config.model_type not in known:
+            types = ", ".join(sorted(known))
+            raise InputError(f"{model}: a {config.model_type} model, not a {kind}; give one of: {types}")
         processor = AutoProcessor.from_pretrained(model, revision=revision)
-        network = AutoModelForZeroShotObjectDetection.from_pretrained(
+        network = auto.from_pretrained(
             model,
             revision=revision,
             dtype=torch.float32,
             use_safetensors=True,  # never a pickle
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(_explain(model, error)) from None
-    dtype = resolve_precision(precision, device)
-    family = FAMILIES.get(config.model_type, GenericDetector)
-    detector: Detector = family(network.eval().requires_grad_(False), processor, device, dtype)
-    spec = {
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise InputError(_explain(model, error, role)) from None
+    return network.eval().requires_grad_(False), processor, config
+
+
+def model_spec(model: str, config: Any, dtype: torch.dtype) -> dict[str, Any]:
+    """What identifies a loaded model: name, architecture, hub commit (None for a folder), precision."""
+    return {
         "model": model,
         "architecture": config.model_type,
         "commit": getattr(config, "_commit_hash", None),
         "precision": str(dtype).removeprefix("torch."),
     }
-    return detector, spec
 
 
 def model_files(model: str) -> dict[str, Path]:
@@ -83,13 +109,11 @@ def _check_name(model: str) -> None:
         raise InputError(f"{model}: no such model folder; give a folder or a hub id (org/name)")
 
 
-def _explain(model: str, error: Exception) -> str:
+def _explain(model: str, error: Exception, role: str) -> str:
     first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if Path(model).is_dir():
-        return (
-            f"{model}: cannot be loaded as a detector ({first_line}); it needs config, processor and safetensors files"
-        )
+        return f"{model}: cannot be loaded as a {role} ({first_line}); it needs config, processor and safetensors files"
     return (
-        f"cannot load detector {model}: not a local folder, and the model hub cannot be reached or has no such model "
+        f"cannot load {role} {model}: not a local folder, and the model hub cannot be reached or has no such model "
         f"({first_line}); give a folder, or download it first where there is a network"
     )

@@ -43,8 +43,8 @@ def detect_on_cpu(
     def detect(frame: Frame) -> Found:
         return detector([load_image(frame, data_root)])()[0]
 
-    with _single_core_operators():
-        yield from _good(ahead(frames, detect, threads, threads), bad)
+    with single_core_operators():
+        yield from good_ones(ahead(frames, detect, threads, threads), bad)
 
 
 def detect_on_gpu(
@@ -52,7 +52,7 @@ def detect_on_gpu(
 ) -> Iterator[tuple[Frame, Found]]:
     """While a batch is computed, the next one is decoded in threads and the one before is written by the caller."""
     images = ahead(frames, lambda frame: load_image(frame, data_root, pin=True), threads, 2 * batch_size + threads)
-    for found in one_behind(_start(detector, batch) for batch in batches(_good(images, bad), batch_size)):
+    for found in one_behind(_start(detector, batch) for batch in batches(good_ones(images, bad), batch_size)):
         yield from found
 
 
@@ -63,7 +63,7 @@ def _start(detector: Detector, batch: list[tuple[Frame, Tensor]]) -> Callable[[]
     return lambda: list(zip(frames, wait()))
 
 
-def _good(stream: Iterable[tuple[Frame, Future[Result]]], bad: BadFrames) -> Iterator[tuple[Frame, Result]]:
+def good_ones(stream: Iterable[tuple[Frame, Future[Result]]], bad: BadFrames) -> Iterator[tuple[Frame, Result]]:
     """Results of the frames whose image could be read; the others are reported."""
     for frame, future in stream:
         try:
@@ -75,7 +75,8 @@ def _good(stream: Iterable[tuple[Frame, Future[Result]]], bad: BadFrames) -> Ite
 
 
 @contextmanager
-def _single_core_operators() -> Iterator[None]:
+def single_core_operators() -> Iterator[None]:
+    """Torch's operators keep to one core each, as long as threads work side by side."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -66,7 +66,7 @@ def suppress(boxes: NDArray[np.float32], iou: float) -> NDArray[np.int64]:
     left = np.arange(len(boxes))
     kept = []
     while len(left):
-        others_go = _overlaps(boxes[left[:BLOCK]], boxes[left]).astype(np.float64) > iou
+        others_go = overlaps(boxes[left[:BLOCK]], boxes[left]).astype(np.float64) > iou
         stays = np.ones(len(left), np.bool_)
         for number, goes in enumerate(others_go):
             if stays[number]:
@@ -76,7 +76,7 @@ def suppress(boxes: NDArray[np.float32], iou: float) -> NDArray[np.int64]:
     return np.array(kept, np.int64)
 
 
-def _overlaps(some: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+def overlaps(some: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     """(S, 4) and (B, 4) xyxy → (S, B) intersection over union."""
     low, high = np.maximum(some[:, None, :2], boxes[:, :2]), np.minimum(some[:, None, 2:], boxes[:, 2:])
     sides = np.maximum(high - low, 0)

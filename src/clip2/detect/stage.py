@@ -103,14 +103,14 @@ def _stored(frames: Path, boxes: Path, vocabulary: Vocabulary, counts: Counter[s
         {row["frame_id"]: row["image_path"] for row in rows},
         vocabulary,
         {row["frame_id"]: (row["width"], row["height"]) for row in rows},
-        _names_of_shards_beside(frames),
+        names_of_shards_beside(frames),
         counts,
     )
     for frame in iterate_rows(frames, COLUMNS):
         yield frame, of_frame.get(frame["frame_id"], EMPTY)
 
 
-def _names_of_shards_beside(frames: Path) -> set[str]:
+def names_of_shards_beside(frames: Path) -> set[str]:
     """Frame ids and image paths of all shards of the source: what boxes of one file may belong to."""
     names: set[str] = set()
     for path in sorted(frames.parent.glob("*-*of*.parquet")):

@@ -65,7 +65,7 @@ def read_boxes(
         return {}
     if not path.is_file():
         raise InputError(f"{path}: no such file of boxes; check `boxes`")
-    names = _Names(frames, known)
+    names = Names(frames, known)
     reader = _parquet_rows if path.suffix == ".parquet" else _coco_rows
     index = vocabulary.index()
     columns: dict[str, tuple[list[list[float]], list[float], list[int]]] = defaultdict(lambda: ([], [], []))
@@ -104,7 +104,7 @@ def read_boxes(
     return found
 
 
-class _Names:
+class Names:
     """What frames are called in the file: by id or image path, or a longer path that ends in the image path."""
 
     def __init__(self, frames: Mapping[str, str], known: Collection[str]) -> None:
@@ -169,7 +169,7 @@ def _check_convention(
 # --- Parquet ---------------------------------------------------------------------------------------------------------
 
 
-def _parquet_rows(path: Path, names: _Names) -> Iterator[Row]:
+def _parquet_rows(path: Path, names: Names) -> Iterator[Row]:
     try_reading(path, _read_parquet, "Parquet file", "write it again")
     try:
         with pq.ParquetFile(path) as file:
@@ -184,7 +184,7 @@ def _read_parquet(path: Path) -> None:
             batch.validate(full=True)
 
 
-def _file_rows(path: Path, file: pq.ParquetFile, names: _Names) -> Iterator[Row]:
+def _file_rows(path: Path, file: pq.ParquetFile, names: Names) -> Iterator[Row]:
     have = {field.name: field.type for field in file.schema_arrow}
     key = next((name for name in ("frame_id", "image_path") if name in have), None)
     box = ["box"] if "box" in have else ["x0", "y0", "x1", "y1"]
@@ -217,7 +217,7 @@ def _file_rows(path: Path, file: pq.ParquetFile, names: _Names) -> Iterator[Row]
         number += batch.num_rows
 
 
-def _of_shard(path: Path, batch: pa.RecordBatch, key: str, names: _Names, first: int) -> list[int]:
+def _of_shard(path: Path, batch: pa.RecordBatch, key: str, names: Names, first: int) -> list[int]:
     """Numbers of a batch's rows whose frame is in the shard; the others are counted. Each name is looked up once."""
     column = batch.column(key)
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
@@ -252,53 +252,53 @@ def _is_number(type: pa.DataType) -> bool:
 # --- COCO ------------------------------------------------------------------------------------------------------------
 
 
-def _coco_rows(path: Path, names: _Names) -> Iterator[Row]:
+def _coco_rows(path: Path, names: Names) -> Iterator[Row]:
     """A COCO data set, or a plain list of results with names instead of numbers."""
     data = read_json(path)
     images: dict[str, str] = {}
     categories: dict[str, str] = {}
     rows, where = data, "result"
     if isinstance(data, dict):
-        images = _table(path, data, "images", "file_name")
-        categories = _table(path, data, "categories", "name")
+        images = coco_table(path, data, "images", "file_name")
+        categories = coco_table(path, data, "categories", "name")
         rows, where = data.get("annotations"), "annotation"
     if not isinstance(rows, list):
-        raise _not_coco(path, f"no list of {where}s")
+        raise not_coco(path, f"no list of {where}s")
     scored = [isinstance(row, dict) and row.get("score") is not None for row in rows]
     for number, row in enumerate(rows):
         place = f"{where} {number}"
         if not isinstance(row, dict):
-            raise _not_coco(path, f"{place} is no object")
-        name = _named(path, place, row.get("image_id"), images, "image_id")
+            raise not_coco(path, f"{place} is no object")
+        name = coco_named(path, place, row.get("image_id"), images, "image_id")
         if names.frame_of(name) is None:
             names.count_other(name)
             continue
         given = row["category"] if row.get("category_id") is None and "category" in row else row.get("category_id")
         box = row.get("bbox")
         if not isinstance(box, list) or len(box) != 4 or not all(map(_is_real, box)):
-            raise _not_coco(path, f"{place}: bbox is {box!r}, not four numbers x y width height")
+            raise not_coco(path, f"{place}: bbox is {box!r}, not four numbers x y width height")
         score = row.get("score")
         if score is None and any(scored):
-            raise _not_coco(path, f"{place} has no score, but others have")
+            raise not_coco(path, f"{place} has no score, but others have")
         if score is not None and not _is_real(score):
-            raise _not_coco(path, f"{place}: score is {score!r}, not a number")
+            raise not_coco(path, f"{place}: score is {score!r}, not a number")
         x, y, width, height = map(float, box)
-        label = _named(path, place, given, categories, "category")
+        label = coco_named(path, place, given, categories, "category")
         yield Row(place, name, [x, y, x + width, y + height], label, None if score is None else float(score))
 
 
-def _table(path: Path, data: Mapping[str, Any], key: str, value: str) -> dict[str, str]:
+def coco_table(path: Path, data: Mapping[str, Any], key: str, value: str) -> dict[str, str]:
     """Id (as text: exporters mix 7 and "7") → value, of a COCO table."""
     rows = data.get(key)
     if not isinstance(rows, list):
-        raise _not_coco(path, f"no list of {key}")
+        raise not_coco(path, f"no list of {key}")
     for number, row in enumerate(rows):
         if not isinstance(row, dict) or not isinstance(row.get(value), str) or not _is_id(row.get("id")):
-            raise _not_coco(path, f"{key}, number {number}, has no id or no {value}")
+            raise not_coco(path, f"{key}, number {number}, has no id or no {value}")
     return {_as_text(row["id"]): row[value] for row in rows}
 
 
-def _named(path: Path, place: str, given: Any, table: Mapping[str, str], what: str) -> str:
+def coco_named(path: Path, place: str, given: Any, table: Mapping[str, str], what: str) -> str:
     """What a table says of an id, or a name that stands in its place."""
     if _is_id(given):
         if (found := table.get(_as_text(given))) is not None:
@@ -309,7 +309,7 @@ def _named(path: Path, place: str, given: Any, table: Mapping[str, str], what: s
             f"{path}, {place}: {what} {given!r} is a number that no table explains; give an object with images, "
             "categories and annotations, or frame ids and names instead of numbers"
         )
-    raise _not_coco(path, f"{place}: {what} is {given!r}")
+    raise not_coco(path, f"{place}: {what} is {given!r}")
 
 
 def _is_real(value: Any) -> bool:
@@ -325,5 +325,6 @@ def _as_text(given: int | float | str) -> str:
     return str(int(given)) if isinstance(given, float) and given.is_integer() else str(given)
 
 
-def _not_coco(path: Path, reason: str) -> InputError:
+def not_coco(path: Path, reason: str) -> InputError:
+    """For what is in another form."""
     return InputError(f"{path}: not COCO-style JSON ({reason}); see docs/detectors.md")

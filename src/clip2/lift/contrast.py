@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.lift.view import MIN_VIEW_DEPTH, View
+from clip2.lift.view import MIN_VIEW_DEPTH, Searched, View
 
 Array = NDArray[np.float64]
 
@@ -38,16 +38,17 @@ class DepthProfiles:
 
 
 def depth_profiles(
-    view: View, boxes: Array, inside: list[NDArray[np.int64]], surround: float, centre_weight: float, depth_step: float
+    view: View, boxes: Array, searched: Searched, surround: float, centre_weight: float, depth_step: float
 ) -> DepthProfiles:
     """Count the points of each box (B, 4) and of the strips left, right and above it by depth.
 
     There is no strip below: the road that an object stands on lies there at the object's own depth.
-    ``inside`` holds the view's positions of the points of each box; the rest as in `FrustumParameters`.
+    ``searched`` says which points of each box count; the rest as in `FrustumParameters`.
     """
     n_boxes, n_bins = len(boxes), int(np.log(view.depth.max() / MIN_VIEW_DEPTH) / depth_step) + 2
     edges = MIN_VIEW_DEPTH * np.exp(depth_step * np.arange(n_bins + 1))
     strips = _strips(boxes, surround)
+    inside = searched.inside
     groups = inside + view.in_boxes(strips.reshape(-1, 4))
     positions = np.concatenate(groups)
     weight = np.ones(len(positions))
@@ -60,7 +61,7 @@ def depth_profiles(
     sums = counts.cumsum(2)
     areas = _visible_areas(boxes, strips, view.image_size)
     known = areas > _LEAST_STRIP * surround / 2
-    density = sums[1:] / np.where(known, areas, np.inf)[:, :, None]
+    density = sums[1:] / np.where(known, areas, np.inf)[:, :, None] * searched.share[:, None]
     side_known = known[0] | known[1]
     n_known = np.maximum(side_known.astype(float) + known[2], 1.0)[:, None]
     return DepthProfiles(

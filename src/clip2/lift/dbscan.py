@@ -7,21 +7,22 @@ is here for comparison, and runs each box by itself, as one would write it down.
 import numpy as np
 from numpy.typing import NDArray
 
-from clip2.lift.view import View
+from clip2.lift.view import Searched, View
 
 
 def lift_frustum_dbscan(
-    view: View, boxes: NDArray[np.float64], *, eps: float = 0.7, min_samples: int = 3
+    view: View, boxes: NDArray[np.float64], searched: Searched, *, eps: float = 0.7, min_samples: int = 3
 ) -> list[NDArray[np.int64]]:
     """The largest DBSCAN cluster of the points in each box's frustum; the whole frustum where it has too few points.
 
     Args:
         view: the image's points.
         boxes: (B, 4) xyxy, pixels.
+        searched: where in each.
         eps: metres between neighbours.
         min_samples: neighbours, itself included, that make a core point.
     """
-    return [view.original(_largest_cluster(view, inside, eps, min_samples)) for inside in view.in_boxes(boxes)]
+    return [view.original(_largest_cluster(view, inside, eps, min_samples)) for inside in searched.inside]
 
 
 def _largest_cluster(view: View, inside: NDArray[np.int64], eps: float, min_samples: int) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from clip2.lift.fill import points_in_upright_box, upright_box
 from clip2.lift.occlusion import taken_by_occluders
 from clip2.lift.patches import BORDER_PER_CELL, Array, Indices, Patches, continuity, make_patches, range_noise
 from clip2.lift.planes import Planes, connected_pieces, find_planes, plane_of, upward
-from clip2.lift.view import View
+from clip2.lift.view import Searched, View
 
 Mask = NDArray[np.bool_]
 
@@ -59,11 +59,11 @@ class DepthParameters:
     margin: float = 0.1
 
 
-def lift_depth(view: View, boxes: Array, **parameters: Any) -> list[Indices]:
+def lift_depth(view: View, boxes: Array, searched: Searched, **parameters: Any) -> list[Indices]:
     """Points of the object in each box (B, 4), as sorted rows of the cloud; ``parameters``: see DepthParameters."""
     p = DepthParameters(**parameters)
     scene = _Scene(view, p) if len(view.index) else None
-    crops = view.in_boxes(boxes)
+    crops = searched.inside
     if scene is not None:
         found = [scene.object_in(box, inside) for box, inside in zip(boxes, crops)]
         taken = taken_by_occluders([inside[picked] for inside, (_, picked) in zip(crops, found)], view.depth)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from clip2.lift.choice import Candidate, choose, off_the_ground, rectangle_iou
 from clip2.lift.contrast import candidate_windows, depth_profiles
 from clip2.lift.ground import find_ground
-from clip2.lift.view import View
+from clip2.lift.view import Searched, View
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -66,12 +66,12 @@ class FrustumParameters:
     same: float = 0.5
 
 
-def lift_frustum(view: View, boxes: Array, **parameters: Any) -> list[Indices]:
+def lift_frustum(view: View, boxes: Array, searched: Searched, **parameters: Any) -> list[Indices]:
     """Points of the object in each box (B, 4), as sorted rows of the cloud; ``parameters``: see FrustumParameters."""
     p = FrustumParameters(**parameters)
     width, height = view.image_size
     solid = np.clip(boxes, 0.0, [width, height, width, height])
-    candidates = _candidates(view, solid, view.in_boxes(boxes), p)
+    candidates = _candidates(view, solid, searched, p)
     ground = find_ground(view)
     against = [np.zeros(len(own)) for own in candidates]
     if ground is not None:
@@ -87,15 +87,17 @@ def lift_frustum(view: View, boxes: Array, **parameters: Any) -> list[Indices]:
     return [view.original(crop) for crop in crops]
 
 
-def _candidates(view: View, boxes: Array, inside: list[Indices], p: FrustumParameters) -> list[list[Candidate]]:
+def _candidates(view: View, boxes: Array, searched: Searched, p: FrustumParameters) -> list[list[Candidate]]:
     """The intervals of each box (B, 4), which lie in the image, that stand out from its surroundings, best first."""
+    inside = searched.inside
     candidates: list[list[Candidate]] = [[] for _ in boxes]
     filled = [i for i, points in enumerate(inside) if len(points)]
     if not filled:
         return candidates
     solid = boxes[filled]
     sizes = np.sqrt(np.prod((solid[:, 2:] - solid[:, :2]) / view.focal, axis=1))  # metres per metre of depth
-    profiles = depth_profiles(view, solid, [inside[i] for i in filled], p.surround, p.centre_weight, p.depth_step)
+    within = Searched([inside[i] for i in filled], searched.share[filled])
+    profiles = depth_profiles(view, solid, within, p.surround, p.centre_weight, p.depth_step)
     windows = candidate_windows(profiles, p.extent * sizes, p.min_extent, p.clutter_weight, p.candidates)
     for i, size, intervals in zip(filled, sizes.tolist(), windows):
         depth, uv = view.depth[inside[i]], view.uv[inside[i]]

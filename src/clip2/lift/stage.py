@@ -22,6 +22,7 @@ from clip2.scans.windows import square_window_jpeg
 from clip2.store.bad_frames import BadFrames
 from clip2.store.provenance import provenance
 from clip2.store.ragged import ragged_writer
+from clip2.store.rle import decode
 from clip2.store.schemas import TRIPLETS
 from clip2.store.tables import iterate_rows, read_header, read_table, table_writer
 
@@ -30,18 +31,27 @@ log = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
-def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: Path, settings: LiftSettings) -> None:
+def run(
+    frames: Path,
+    detections: Path,
+    data_root: Path,
+    out: Path,
+    out_points: Path,
+    settings: LiftSettings,
+    masks: Path | None = None,
+) -> None:
     """Lift one shard. Boxes in = triplets out + the sum of the losses + the merged views that the header names.
 
     Args:
         frames, detections: the shard's Parquet files.
         data_root: folder that the frames' paths are relative to.
         out, out_points: the triplets' Parquet and HDF5 files.
+        masks: of these detections, a row for each; None to lift whole boxes.
     """
     header = read_header(frames)
     arguments = _arguments(settings, header["sensor"])
     boxes: dict[str, list[Row]] = defaultdict(list)
-    for row in iterate_rows(detections):
+    for row in _with_masks(detections, masks) if masks else iterate_rows(detections):
         boxes[row["frame_id"]].append(row)
     counts: Counter[str] = Counter(boxes=sum(map(len, boxes.values())))
     bad = BadFrames(settings.max_bad_share)
@@ -93,7 +103,7 @@ def run(frames: Path, detections: Path, data_root: Path, out: Path, out_points: 
             "provenance": provenance(
                 "lift",
                 settings.model_dump(mode="json"),
-                {"frames": frames, "detections": detections},
+                {"frames": frames, "detections": detections} | ({"masks": masks} if masks else {}),
                 ("scipy", "scikit-learn", "opencv-python-headless"),
             ),
         }
@@ -110,6 +120,25 @@ def _arguments(settings: LiftSettings, sensor: str) -> dict[str, Any]:
     except TypeError as error:
         raise InputError(f"setting 'parameters': {error}; docs/lifting.md lists those of {method!r}") from None
     return arguments
+
+
+def _with_masks(detections: Path, masks: Path) -> Iterator[Row]:
+    """Detections, each with the row of its mask, as run lengths: pictures of them would fill the memory."""
+    if read_table(detections, columns=[]).num_rows != read_table(masks, columns=[]).num_rows:
+        raise InputError(f"{masks}: holds masks of other boxes than {detections}; delete it and run `segment` again")
+    for row, mask in zip(iterate_rows(detections), iterate_rows(masks), strict=True):
+        if (row["frame_id"], row["box"]) != (mask["frame_id"], mask["box"]):
+            raise InputError(f"{masks}: is not in the order of {detections}; delete it and run `segment` again")
+        yield {**row, "mask": mask}
+
+
+def _mask(row: Row) -> np.ndarray | None:
+    """(height, width) the mask of a detection; None where it has none."""
+    mask = row["mask"]
+    try:
+        return None if mask["counts"] is None else decode(mask["counts"], tuple(mask["size"]))
+    except ValueError as error:
+        raise InputError(f"the mask of box {mask['box']} in frame {mask['frame_id']} is damaged: {error}") from None
 
 
 def _crops(
@@ -130,6 +159,8 @@ def _crops(
         np.reshape(frame["K"], (3, 3)),
         np.array([row["box"] for row in found], np.float64),
         (frame["width"], frame["height"]),
+        masks=map(_mask, found) if "mask" in found[0] else None,
+        mask_counts=counts,
         **arguments,
     )
     for number, (row, chosen) in enumerate(zip(found, lifted, strict=True)):

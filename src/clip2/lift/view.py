@@ -58,9 +58,26 @@ class View:
             for first, last, top, bottom in zip(begin, end, boxes[:, 1].tolist(), boxes[:, 3].tolist())
         ]
 
+    def all_of_boxes(self, boxes: NDArray[np.float64]) -> "Searched":
+        """What is searched for each box (B, 4) without a mask: all of its points."""
+        return Searched(self.in_boxes(boxes), np.ones(len(boxes)))
+
     def original(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Positions in this view as sorted rows of the cloud."""
         return np.sort(self.index[positions])
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Where the things of B boxes are looked for.
+
+    Attributes:
+        inside: for each box, positions in the view.
+        share: (B,) of the box's area in the image that these points may lie in: 1 without a mask.
+    """
+
+    inside: list[NDArray[np.int64]]
+    share: NDArray[np.float64]
 
 
 def view_of(points: ArrayLike, T_cam_from_points: ArrayLike, K: ArrayLike, image_size: tuple[int, int]) -> View:

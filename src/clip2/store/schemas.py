@@ -84,6 +84,17 @@ DETECTIONS = pa.schema(
 )
 """One box that a 2D detector found, in frame order, best score first."""
 
+MASKS = pa.schema(
+    [
+        ("frame_id", pa.string()),
+        ("box", BOX2D),  # of the same-numbered detection
+        ("size", pa.list_(pa.int32())),  # height, width
+        ("counts", pa.string()),  # COCO's compressed run lengths; null where there is no mask
+        ("score", pa.float32()),  # predicted IoU, 0 to 1; null where none is known
+    ]
+)
+"""The mask of one detection, cut to its box. Rows are those of the detections, in the same order."""
+
 TRIPLETS = pa.schema(
     [
         ("triplet_id", pa.string()),

@@ -167,7 +167,7 @@ def _count_files(rows: Mapping[str, Sequence[Any]], root: Path, limits: Mapping[
         for kind, tally in tallies.items():
             total[kind].wanted |= tally.wanted
             total[kind].missing |= tally.missing
-        for stage, kinds in NEEDED.items():
+        for stage, kinds in ((stage, NEEDED[stage]) for stage in limits):
             share, kind = max((tallies[kind].bad_frames / max(n, 1), kind) for kind in kinds)
             if share > max(worst[stage][0], limits[stage]):
                 told = f"{stage} cannot read the {kind} of {share:.1%} of the frames of {shard}, and may pass over "
@@ -180,7 +180,7 @@ def _count_files(rows: Mapping[str, Sequence[Any]], root: Path, limits: Mapping[
     return [reason for _, reason in worst.values() if reason]
 
 
-NEEDED = {"detect": ("pictures",), "lift": ("clouds", "earlier sweeps")}
+NEEDED = {"detect": ("pictures",), "segment": ("pictures",), "lift": ("clouds", "earlier sweeps")}
 """Stage → files of a frame without which it passes over it, before any other stage does."""
 
 
@@ -189,4 +189,6 @@ def _limits(config: Config, name: str) -> dict[str, float]:
     used = [spec for spec in config.benchmarks.values() if spec and name in (spec.source, *spec.train)]
     detector = next((spec.detector for spec in used if spec.detector), config.experiment.detector)
     lifter = next((spec.lifter for spec in used if spec.lifter), config.experiment.lifter)
-    return {"detect": config.detectors[detector].max_bad_share, "lift": config.lifters[lifter].max_bad_share}
+    limits = {"detect": config.detectors[detector].max_bad_share, "lift": config.lifters[lifter].max_bad_share}
+    segmenter = next((spec.segmenter for spec in used if spec.segmenter), config.experiment.segmenter)
+    return limits | ({"segment": config.segmenters[segmenter].max_bad_share} if segmenter else {})

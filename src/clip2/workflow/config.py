@@ -24,6 +24,7 @@ from clip2.lift.settings import LiftSettings
 from clip2.pretrain.settings import PretrainSettings
 from clip2.runtime.errors import InputError
 from clip2.runtime.settings import Settings
+from clip2.segment.settings import SegmentSettings
 from clip2.teach.settings import TeachSettings
 from clip2.track.settings import TrackSettings
 from clip2.workflow.sources import BY_BOXES, MODULES, Source
@@ -40,6 +41,7 @@ class ExperimentConfig(Settings):
         "nuscenes", description="key of `benchmarks`: what `snakemake` without a target makes, and the stage targets"
     )
     detector: Name = Field("tiny_owl", description="key of `detectors`")
+    segmenter: Name | None = Field(None, description="key of `segmenters`; null: boxes are lifted without masks")
     lifter: Name = Field("auto", description="key of `lifters`")
     teacher: Name = Field("tiny_clip", description="key of `teachers`")
     model: Name = Field("small", description="key of `models`")
@@ -52,6 +54,7 @@ class BenchmarkConfig(Settings):
     train: tuple[Name, ...] = Field(min_length=1, description="keys of `sources`: what the model's triplets come from")
     tasks: tuple[Task, ...] = Field(("zeroshot",), description="what `results/benchmark.json` gathers of it")
     detector: Name | None = Field(None, description="instead of the experiment's")
+    segmenter: Name | None = Field(None, description="instead of the experiment's")
     lifter: Name | None = Field(None, description="instead of the experiment's")
     teacher: Name | None = Field(None, description="instead of the experiment's")
     model: Name | None = Field(None, description="instead of the experiment's")
@@ -101,7 +104,9 @@ class EvaluationConfig(Settings):
 
 
 PARTS = {"detector": "detectors", "lifter": "lifters", "teacher": "teachers", "model": "models"}
-"""Key of an experiment or a benchmark → section that it names an entry of."""
+"""Key of an experiment or a benchmark → section that it names an entry of; part of the names of artefacts."""
+MASKED = "+"
+"""Stands between segmenter and lifter in the names of what was lifted with masks: `sam+auto`."""
 
 
 class Config(Settings):
@@ -118,6 +123,7 @@ class Config(Settings):
     benchmarks: dict[Name, BenchmarkConfig | None] = Field(description="what is measured; null leaves one out")
     sources: dict[Name, Source]
     detectors: dict[Name, DetectSettings]
+    segmenters: dict[Name, SegmentSettings] = Field({}, description="what gives each detected box a mask")
     lifters: dict[Name, LiftSettings]
     teachers: dict[Name, TeachSettings]
     track: TrackSettings = TrackSettings()
@@ -135,10 +141,12 @@ class Config(Settings):
         self._need("experiment.benchmark", self.experiment.benchmark, "benchmarks")
         for part, section in PARTS.items():
             self._need(f"experiment.{part}", getattr(self.experiment, part), section)
+        if self.experiment.segmenter is not None:
+            self._need("experiment.segmenter", self.experiment.segmenter, "segmenters")
         for name, benchmark in self.benchmarks.items():
             if benchmark is None:
                 continue
-            for part, section in PARTS.items():
+            for part, section in {**PARTS, "segmenter": "segmenters"}.items():
                 if getattr(benchmark, part) is not None:
                     self._need(f"benchmarks.{name}.{part}", getattr(benchmark, part), section)
             self._need(f"benchmarks.{name}.source", benchmark.source, "sources")
@@ -173,6 +181,27 @@ class Config(Settings):
         there = [key for key, value in getattr(self, section).items() if value is not None]
         if name not in there:
             raise ValueError(f"{key} is {name!r}, but `{section}` has only: {', '.join(there)}")
+
+
+def parts_of(config: Config, benchmark: BenchmarkConfig) -> dict[str, str]:
+    """What is put together for a benchmark, as it stands in the names of artefacts: key of :data:`PARTS` → name.
+
+    A lifter with masks is `{segmenter}+{lifter}`; without, names are as if there were no segmenters.
+    """
+
+    def named(part: str) -> Any:
+        return getattr(benchmark, part) or getattr(config.experiment, part)
+
+    parts: dict[str, str] = {part: named(part) for part in PARTS}
+    if segmenter := named("segmenter"):
+        parts["lifter"] = f"{segmenter}{MASKED}{parts['lifter']}"
+    return parts
+
+
+def lifted_by(lifter: str) -> tuple[str | None, str]:
+    """Segmenter, None without, and lifter, of the part of a name that says what lifted."""
+    segmenter, _, own = lifter.rpartition(MASKED)
+    return segmenter or None, own
 
 
 def check_config(raw: dict[str, Any]) -> Config:

@@ -7,7 +7,7 @@ from clip2.runtime.errors import InputError
 from clip2.store.provenance import file_digest
 from clip2.store.tables import read_header
 from clip2.workflow.check import read_config
-from clip2.workflow.config import Config, check_config
+from clip2.workflow.config import Config, check_config, parts_of
 
 RESULTS = Path("results")
 
@@ -78,9 +78,8 @@ def mined_triplets(overlays: Sequence[Path]) -> list[Path]:
     config = configuration(overlays)
     benchmark = config.benchmarks[config.experiment.benchmark]
     assert benchmark is not None  # check_config: the experiment's benchmark is there
-    detector = benchmark.detector or config.experiment.detector
-    lifter = benchmark.lifter or config.experiment.lifter
-    folders = [RESULTS / source / "triplets" / f"{detector}.{lifter}" for source in benchmark.train]
+    parts = parts_of(config, benchmark)
+    folders = [RESULTS / source / "triplets" / f"{parts['detector']}.{parts['lifter']}" for source in benchmark.train]
     found = [path for folder in folders for path in sorted(folder.glob("train-*.parquet"))]
     if not found:
         raise InputError(f"{folders[0]}: no triplets; make them with `snakemake --cores 8 triplets`")

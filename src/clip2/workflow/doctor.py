@@ -18,6 +18,7 @@ from rich.table import Table
 from clip2.runtime.console import console
 from clip2.runtime.errors import InputError
 from clip2.workflow.check import read_config
+from clip2.workflow.config import lifted_by
 from clip2.workflow.experiment import Experiment
 
 State = Literal["ok", "warn", "fail"]
@@ -220,6 +221,13 @@ def _configured(experiment: Experiment) -> Iterator[Finding]:
         yield _file("stored boxes", Path(str(detector.boxes)), f"set detectors.{parts['detector']}.boxes")
     else:
         yield model("detector", detector.model, "config.json", detector.revision)
+    segmenter, _ = lifted_by(parts["lifter"])
+    if segmenter:
+        settings = config.segmenters[segmenter]
+        if settings.kind == "stored":
+            yield _file("stored masks", Path(str(settings.masks)), f"set segmenters.{segmenter}.masks")
+        else:
+            yield model("segmenter", settings.model, "config.json", settings.revision)
     yield _teacher(teacher.model, teacher.pretrained)
     for name, rival in experiment.rivals.items():
         if rival.checkpoint:

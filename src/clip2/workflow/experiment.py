@@ -17,7 +17,7 @@ from clip2.runtime.errors import InputError
 from clip2.scans.outline import Outline, Part
 from clip2.scans.shards import ROLES, shard_names
 from clip2.scans.splits import SplitSettings
-from clip2.workflow.config import PARTS, BaselineConfig, BenchmarkConfig, check_config
+from clip2.workflow.config import PARTS, BaselineConfig, BenchmarkConfig, check_config, lifted_by, parts_of
 from clip2.workflow.shards import number_of_shards
 from clip2.workflow.sources import BY_BOXES, MODULES, index_files
 
@@ -25,6 +25,7 @@ FRAMES = "results/{source}/frames/{shard}.parquet"
 ANNOTATIONS = "results/{source}/annotations/{shard}.parquet"
 DETECTIONS = "results/{source}/detections/{detector}/{shard}.parquet"
 OBJECTS = "results/{source}/objects/{shard}"
+MASKS = "results/{source}/masks/{detector}.{segmenter}/{shard}.parquet"
 MINED = "results/{source}/triplets/{detector}.{lifter}"
 EMBEDDED = "results/{source}/embeddings/{detector}.{lifter}.{teacher}"
 TRACKED = "results/{source}/tracks/{detector}.{lifter}.{teacher}"
@@ -90,8 +91,11 @@ class Experiment:
     def parts_of(self, benchmark: str) -> dict[str, str]:
         """Wildcards of a benchmark's files: its source, those its model learns from, and its parts."""
         spec = self.benchmarks[benchmark]
-        parts = {part: getattr(spec, part) or getattr(self.config.experiment, part) for part in PARTS}
-        return parts | {"benchmark": benchmark, "source": spec.source, "sources": "+".join(spec.train)}
+        return parts_of(self.config, spec) | {
+            "benchmark": benchmark,
+            "source": spec.source,
+            "sources": "+".join(spec.train),
+        }
 
     @cached_property
     def parts(self) -> dict[str, str]:
@@ -453,6 +457,20 @@ class Experiment:
         own = [str(detector.boxes)] if detector.kind == "stored" else model_files(detector.model)
         return [str(detector.vocabulary), *own]
 
+    def segmenter_files(self, wildcards: Wildcards) -> list[str]:
+        """Files of the job's segmenter: its model's, or the stored masks."""
+        segmenter = self.config.segmenters[wildcards["segmenter"]]
+        return [str(segmenter.masks)] if segmenter.kind == "stored" else model_files(segmenter.model)
+
+    def masks(self, wildcards: Wildcards) -> list[str]:
+        """The masks that a lifting job takes, if its lifter is one with masks."""
+        segmenter, _ = lifted_by(wildcards["lifter"])
+        return [MASKS.format(**dict(wildcards.items()) | {"segmenter": segmenter})] if segmenter else []
+
+    def lifter_settings(self, lifter: str) -> str:
+        """A lifter's slice of the configuration, by the part of a name that says what lifted."""
+        return self.settings("lifters", lifted_by(lifter)[1])
+
     # Rivals that are trained
 
     @property
@@ -509,8 +527,14 @@ def world_outline(settings: SplitSettings, size: WorldSize) -> Outline:
 
 
 def model_files(folder: str) -> list[str]:
-    """Files of a model folder; nothing for a hub id, which the settings pin by themselves."""
+    """Files of a model folder; nothing for a hub id, which the settings pin by themselves.
+
+    Raises:
+        InputError: it can only be a folder, and is not there.
+    """
     if not os.path.isdir(folder):
+        if folder.startswith((".", "/", "~")) or folder.count("/") > 1:
+            raise InputError(f"{folder}: no such model folder; give a folder or a hub id (org/name)")
         return []
     endings = {".json", ".safetensors", ".txt"}
     return sorted(str(path) for path in Path(folder).iterdir() if path.suffix in endings)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from clip2.runtime.errors import InputError
 from clip2.workflow.check import read_config
-from clip2.workflow.config import PARTS, check_config
+from clip2.workflow.config import check_config, parts_of
 
 
 def embeddings_of(overlays: Sequence[Path], target: Path) -> list[Path]:
@@ -22,7 +22,7 @@ def embeddings_of(overlays: Sequence[Path], target: Path) -> list[Path]:
     benchmark = config.benchmarks[config.experiment.benchmark]
     if benchmark is None:
         raise InputError(f"experiment.benchmark is {config.experiment.benchmark!r}, which is left out (null)")
-    parts = {part: getattr(benchmark, part) or getattr(config.experiment, part) for part in PARTS}
+    parts = parts_of(config, benchmark)
     made_by = f"{parts['detector']}.{parts['lifter']}.{parts['teacher']}"
     folders = [
         Path("results") / name / "embeddings" / made_by for name in dict.fromkeys((*benchmark.train, benchmark.source))

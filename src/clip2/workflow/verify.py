@@ -17,7 +17,7 @@ from clip2.store.hdf5 import open_hdf5
 from clip2.store.provenance import file_digest
 from clip2.store.tables import read_header
 from clip2.workflow.check import read_config
-from clip2.workflow.config import Config, check_config
+from clip2.workflow.config import Config, check_config, lifted_by
 from clip2.workflow.defaults import root_of
 from clip2.workflow.sources import index_files
 
@@ -30,6 +30,7 @@ PLACES = {
     "frames": ("{source}/frames/{file}",),
     "annotations": ("{source}/annotations/{file}",),
     "detections": ("{source}/detections/{detector}/{file}",),
+    "masks": ("{source}/masks/{detector}.{segmenter}/{file}",),
     "triplets": ("{source}/triplets/{detector}.{lifter}/{file}", "{source}/raw/{file}"),
     "embeddings": ("{source}/embeddings/{detector}.{lifter}.{teacher}/{file}",),
     "tracks": ("{source}/tracks/{detector}.{lifter}.{teacher}/{file}",),
@@ -200,6 +201,7 @@ class _Places:
         else:
             made_by = str(model or f"*.{header.get('mined_by', '*')}")
         self._names = dict.fromkeys(NAMES, "*") | dict(zip(NAMES, made_by.split("."), strict=False))
+        self._names["segmenter"] = lifted_by(self._names["lifter"])[0] or "*"
         own = head if folders and head not in ("models", "towers", "labels", "search") else header.get("source")
         self._sources = [str(own)] if own else self._names["sources"].split("+")
 
@@ -213,7 +215,9 @@ class _Places:
         file = file.rpartition("/")[2]
         if stage in RAW_STAGES or (stage == "objects" and kind not in ("frames", "annotations")):
             return self._raw(key)
-        if stage == "detect" and kind in ("vocabulary", "boxes", "model"):
+        if (stage, kind) == ("segment", "masks") or (
+            stage in ("detect", "segment") and kind in ("vocabulary", "boxes", "model")
+        ):
             settings = self._header["provenance"]["settings"]
             return _there([Path(settings["model"]) / file if kind == "model" else Path(settings[kind])])
         if "." not in file:  # by number, or the one of the same shard
