@@ -58,4 +58,5 @@ docs: environment  ## docs/ as a site that needs no network: site/index.html
 	@echo "site/index.html"
 
 clean:  ## remove all results and logs
-	rm -rf results/* logs site .snakemake
+	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+	rm -rf logs site .snakemake

@@ -141,6 +141,11 @@ OF_MODEL = {
 }
 
 
+ON_THE_WAY = 2
+"""Priority of what leads to a model: training is the longest job, all of its results wait for it, and what is done beside
+it (rivals, pictures of objects) can be done in any order."""
+
+
 def gpus():
     """GPUs that a model-running job asks the scheduler for."""
     return 1 if experiment.uses_gpu else 0

@@ -10,7 +10,7 @@ rule detect:
         "logs/detect/{source}.{detector}.{shard}.log",
     benchmark:
         "results/benchmarks/detect/{source}.{detector}.{shard}.tsv"
-    priority: gpus()  # a GPU does not wait while small jobs take the cores
+    priority: ON_THE_WAY
     conda:
         "../envs/clip2.yaml"
     threads: workers()

@@ -10,7 +10,7 @@ rule embed:
         "logs/embed/{source}.{detector}.{lifter}.{teacher}.{shard}.log",
     benchmark:
         "results/benchmarks/embed/{source}.{detector}.{lifter}.{teacher}.{shard}.tsv"
-    priority: gpus()  # a GPU does not wait while small jobs take the cores
+    priority: ON_THE_WAY
     conda:
         "../envs/clip2.yaml"
     threads: workers()

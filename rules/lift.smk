@@ -12,6 +12,7 @@ rule lift:
         "logs/lift/{source}.{detector}.{lifter}.{shard}.log",
     benchmark:
         "results/benchmarks/lift/{source}.{detector}.{lifter}.{shard}.tsv"
+    priority: ON_THE_WAY
     conda:
         "../envs/clip2.yaml"
     resources:

@@ -17,7 +17,7 @@ rule pretrain:
         "logs/pretrain/{sources}.{detector}.{lifter}.{teacher}.{model}.log",
     benchmark:
         "results/benchmarks/pretrain/{sources}.{detector}.{lifter}.{teacher}.{model}.tsv"
-    priority: 2  # all of a model's results wait for it
+    priority: ON_THE_WAY
     conda:
         "../envs/clip2.yaml"
     threads: half_of_the_cores()

@@ -11,7 +11,7 @@ rule segment:
         "logs/segment/{source}.{detector}.{segmenter}.{shard}.log",
     benchmark:
         "results/benchmarks/segment/{source}.{detector}.{segmenter}.{shard}.tsv"
-    priority: gpus()
+    priority: ON_THE_WAY
     conda:
         "../envs/clip2.yaml"
     threads: workers()

@@ -14,6 +14,7 @@ rule track:
         "logs/track/{source}.{detector}.{lifter}.{teacher}.{shard}.log",
     benchmark:
         "results/benchmarks/track/{source}.{detector}.{lifter}.{teacher}.{shard}.tsv"
+    priority: ON_THE_WAY
     conda:
         "../envs/clip2.yaml"
     resources:

@@ -98,7 +98,7 @@ CHANGES: dict[str, tuple[Callable[[Crop], Crop], float]] = {
     "permuted": (lambda crop: np.random.default_rng(0).permutation(crop), 1e-3),
     "doubled": (lambda crop: np.concatenate([crop, crop]), 1e-6),
     "one point a thousand times": (lambda crop: np.concatenate([crop, np.repeat(crop[:1], 1000, 0)]), 1e-6),
-    "mirrored": (lambda crop: crop * np.array([1, -1, 1], np.float32), 0.1),
+    "mirrored": (lambda crop: crop * np.array([1, -1, 1], np.float32), 1e-5),
     "turned": (turned, 0.1),
     "elsewhere": (lambda crop: crop + np.array([20, -30, 1], np.float32), 1e-2),
 }

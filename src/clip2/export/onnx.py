@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from clip2.pretrain import exportable  # noqa: F401  it registers the operator that is translated
+from clip2.pretrain.mirror import MirrorMean
 from clip2.pretrain.model import Clip2Model
 from clip2.runtime.errors import InputError
 from clip2.store.atomic import atomic_path
@@ -49,16 +50,16 @@ def write(model: Clip2Model, out: Path, names: Sequence[str] = ()) -> str:
     if onnx is None:
         raise InputError("onnx needs its packages: pip install onnx onnxscript onnxruntime")
     vectors = model.encode_text(names) if names else None  # first: the teacher may not be there
-    encoder = model.encoder.cpu()
-    graph = _graph(encoder, encoder.config.n_points)
-    _check(graph, encoder, encoder.config.n_points)
+    n_points, encoder = model.encoder.config.n_points, MirrorMean(model.encoder.cpu())
+    graph = _graph(encoder, n_points)
+    _check(graph, encoder, n_points)
     keys = ("points", "teacher", "templates", "logit_scale", "source_kind", "weights_sha256")
     about = {key: model.config[key] for key in keys if key in model.config}
-    about |= {"n_points": encoder.config.n_points, "dim": model.dim}
+    about |= {"n_points": n_points, "dim": model.dim}
     onnx.helper.set_model_props(graph, {"clip2": json.dumps(about)})
     with atomic_path(out) as temporary:
         temporary.write_bytes(graph.SerializeToString())
-    said = f"{out}: onnx, {encoder.config.n_points} points a crop → {model.dim} numbers"
+    said = f"{out}: onnx, {n_points} points a crop → {model.dim} numbers"
     if vectors is None:
         return said
     with atomic_path(out.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
@@ -66,7 +67,7 @@ def write(model: Clip2Model, out: Path, names: Sequence[str] = ()) -> str:
     return f"{said}; {out.with_suffix('.npz')}: vectors of {len(names)} names"
 
 
-def _graph(encoder: nn.Module, n_points: int) -> Any:
+def _graph(encoder: MirrorMean, n_points: int) -> Any:
     """
     Raises:
         InputError: it has an operator that ONNX has not.
@@ -91,7 +92,7 @@ def _graph(encoder: nn.Module, n_points: int) -> Any:
         onnx.checker.check_model(graph, full_check=True)
     except Exception as error:  # whatever the exporter comes upon
         why = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise InputError(f"onnx: {type(encoder).__name__} cannot be exported ({why[:200]})") from error
+        raise InputError(f"onnx: {type(encoder.encoder).__name__} cannot be exported ({why[:200]})") from error
     return graph
 
 

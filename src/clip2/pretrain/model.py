@@ -16,6 +16,7 @@ from torch import Tensor
 
 from clip2.pretrain import hub
 from clip2.pretrain.encoder import PointEncoder
+from clip2.pretrain.mirror import MirrorMean
 from clip2.pretrain.modelfiles import FILES, label_cosines, read_model
 from clip2.pretrain.precision import mixed_precision
 from clip2.pretrain.sampling import sample_rows
@@ -47,6 +48,7 @@ class Clip2Model:
         self.device = device
         self.folder = folder
         self.encoder = encoder.to(device)
+        self._both_sides = MirrorMean(self.encoder)
         self._given_teacher = teacher
         self._texts: dict[tuple[str, tuple[str, ...]], Tensor] = {}
 
@@ -202,7 +204,7 @@ class Clip2Model:
             part = slice(begin, begin + BATCH)
             index, count = sample_rows(starts[part], lengths[part], self.encoder.config.n_points)
             with mixed_precision(self.device):
-                vectors = self.encoder(xyz[index].to(self.device), count.to(self.device))
+                vectors = self._both_sides(xyz[index].to(self.device), count.to(self.device))
             parts.append(vectors.float().cpu())
         return torch.cat(parts).numpy()
 
