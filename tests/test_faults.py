@@ -13,6 +13,7 @@ from conftest import REPOSITORY
 from fuzz_readers import FUZZED, outcome, texts
 
 from clip2.runtime.errors import InputError
+from tools.faults.chain import same
 from tools.fuzz.__main__ import fuzz, read_batch
 from tools.fuzz.mutate import LONGEST, mutated
 from tools.fuzz.seeds import seeds
@@ -48,6 +49,19 @@ def test_files_that_are_nearly_right_break_no_reader(
         assert outcome(READERS[reader], batch[stopped], tmp_path) == ""
     else:
         assert read + refused == len(batch)
+
+
+def test_only_last_digits_may_differ(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.json", tmp_path / "other.json"
+    one.write_text('{"hits": [{"score": 0.123456, "label": "car"}], "share": NaN, "seconds": 1}')
+    for text, alike in (
+        ('{"hits": [{"score": 0.123457, "label": "car"}], "share": NaN, "seconds": 2}', True),
+        ('{"hits": [{"score": 0.1236, "label": "car"}], "share": NaN, "seconds": 1}', False),
+        ('{"hits": [{"score": 0.123456, "label": "bus"}], "share": NaN, "seconds": 1}', False),
+        ('{"hits": [], "share": NaN, "seconds": 1}', False),
+    ):
+        other.write_text(text)
+        assert same(one, other) == alike
 
 
 def test_a_reader_may_compute_where_its_parent_did(tmp_path: Path) -> None:
