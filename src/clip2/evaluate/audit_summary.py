@@ -128,7 +128,6 @@ def read_audit(path: Path, kind: str = "audit") -> dict[str, Any]:
 def print_audit(result: Mapping[str, Any], console: Console | None = None) -> None:
     """Print an audit as a table."""
     console = console or standard_output()
-    total = result["total"]
     title = f"Mined triplets against human boxes, {result['split']}: {result['samples']:,} samples"
     print_head(console, title, result["source_kind"], result)
     columns = {
@@ -141,16 +140,27 @@ def print_audit(result: Mapping[str, Any], console: Console | None = None) -> No
         "objects": "objects",
         "object_recall": "found",
     }
+    print_figures(console, result, columns, f"{result['total']['triplets_in']:,} triplets, of which")
+
+
+def print_figures(console: Console, result: Mapping[str, Any], columns: Mapping[str, str], begin: str) -> None:
+    """Print some figures of an audit: a row a class, and one for all.
+
+    Args:
+        columns: key of a figure → its head.
+        begin: of the line below, which ends with the share of triplets that hit no annotated box.
+    """
+    total = result["total"]
     rows = [
-        [name, *(cell(figures[key]) for key in columns)]
+        [name, *(_cell(figures[key]) for key in columns)]
         for name, figures in {**result["per_class"], "all": total}.items()
     ]
     no_box = "–" if total["no_box"] is None else f"{total['no_box']:.1%}"
-    caption = f"{total['triplets_in']:,} triplets, of which {no_box} hit no annotated box"
+    caption = f"{begin} {no_box} hit no annotated box"
     print_table(console, ["class", *columns.values()], rows, caption=caption, bold=[len(rows) - 1])
 
 
-def cell(value: int | float | None) -> str:
+def _cell(value: int | float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"

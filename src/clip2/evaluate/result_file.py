@@ -66,6 +66,11 @@ def made_from(result: Mapping[str, Any]) -> str:
     )
 
 
+def interval(ends: tuple[float, float] | None) -> str:
+    """Shares as they stand in a table: "61.5 – 66.9"; a dash where there is none."""
+    return "–" if ends is None else " – ".join(f"{100 * end:.1f}" for end in ends)
+
+
 def print_head(console: Console, title: str, source_kind: str, result: Mapping[str, Any]) -> None:
     """Print what stands over a result: what it is, a warning if it is of no real data set, what it was made from."""
     console.print(f"\n{title}", style="bold", highlight=False)

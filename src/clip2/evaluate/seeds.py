@@ -10,7 +10,7 @@ from rich.console import Console
 
 from clip2.evaluate.metrics import DIGITS
 from clip2.evaluate.result import Result, read_result
-from clip2.evaluate.result_file import ResultPart, print_head, read_result_file
+from clip2.evaluate.result_file import ResultPart, interval, print_head, read_result_file
 from clip2.runtime.console import console as standard_output
 from clip2.runtime.errors import InputError
 from clip2.runtime.tables import print_table
@@ -107,7 +107,7 @@ def print_seeds(path: Path, console: Console | None = None) -> None:
         (
             f"{score.seed}",
             f"{100 * score.class_mean_top1:.1f}",
-            "–" if score.ci95 is None else " – ".join(f"{100 * end:.1f}" for end in score.ci95),
+            interval(score.ci95),
             f"{100 * score.top1:.1f}",
         )
         for score in result.seeds

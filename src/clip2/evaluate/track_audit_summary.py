@@ -6,10 +6,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from rich.console import Console
 
-from clip2.evaluate.audit_summary import OTHER, Thing, cell, label_checker, share
+from clip2.evaluate.audit_summary import OTHER, Thing, label_checker, print_figures, share
 from clip2.evaluate.result_file import print_head
 from clip2.runtime.console import console as standard_output
-from clip2.runtime.tables import print_table
 
 KIND = "tracks_audit"
 T = TypeVar("T")
@@ -99,7 +98,6 @@ def _figures(sums: Mapping[str, float], followed: bool) -> dict[str, int | float
 def print_track_audit(result: Mapping[str, Any], console: Console | None = None) -> None:
     """Print an audit of tracks as a table."""
     console = console or standard_output()
-    total = result["total"]
     print_head(console, f"Tracks against human boxes, {result['split']}", result["source_kind"], result)
     columns = {
         "triplets": "triplets",
@@ -110,10 +108,5 @@ def print_track_audit(result: Mapping[str, Any], console: Console | None = None)
         "objects": "objects",
         "tracks_per_object": "tracks an object",
     }
-    rows = [
-        [name, *(cell(figures[key]) for key in columns)]
-        for name, figures in {**result["per_class"], "all": total}.items()
-    ]
-    no_box = "–" if total["no_box"] is None else f"{total['no_box']:.1%}"
-    caption = f"{total['triplets_in']:,} triplets in {result['tracks']:,} tracks; {no_box} hit no annotated box"
-    print_table(console, ["class", *columns.values()], rows, caption=caption, bold=[len(rows) - 1])
+    n = result["total"]["triplets_in"]
+    print_figures(console, result, columns, f"{n:,} triplets in {result['tracks']:,} tracks;")

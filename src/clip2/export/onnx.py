@@ -1,7 +1,7 @@
 """A point encoder as ONNX: for a robot or a server that has numpy and onnxruntime, and no PyTorch.
 
-All of the encoder is in the graph: size, farthest point sampling, neighbours, network. What stays outside is which n
-points of a crop go in, because crops have any number of points (docs/python.md shows the few lines of numpy).
+All of the encoder is in the graph: mirror image, size, farthest point sampling, neighbours, network. What stays outside
+is which n points of a crop go in, because crops have any number of points (docs/python.md has the few lines of numpy).
 """
 
 import json

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from clip2.evaluate.result import Result, read_result
-from clip2.evaluate.result_file import made_from
+from clip2.evaluate.result_file import interval, made_from
 from clip2.runtime.console import console as standard_output
 from clip2.runtime.tables import print_by_class, print_table
 
@@ -85,7 +85,7 @@ def _print_totals(result: Result, console: Console) -> None:
         (
             name,
             f"{100 * method.class_mean_top1:.1f}",
-            "–" if method.ci95 is None else " – ".join(f"{100 * end:.1f}" for end in method.ci95),
+            interval(method.ci95),
             *(f"{100 * value:.1f}" for value in (method.top1, method.top3, method.top5)),
             f"{method.n:,}",
         )
