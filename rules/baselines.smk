@@ -71,7 +71,7 @@ rule ensemble:
         "logs/ensemble/{sources}.{detector}.{lifter}.{teacher}.{model}.log",
     benchmark:
         "results/benchmarks/ensemble/{sources}.{detector}.{lifter}.{teacher}.{model}.tsv"
-    priority: 1
+    priority: BEFORE_RESULTS
     conda:
         "../envs/clip2.yaml"
     threads: workers()

@@ -141,9 +141,9 @@ OF_MODEL = {
 }
 
 
-ON_THE_WAY = 2
-"""Priority of what leads to a model: training is the longest job, all of its results wait for it, and what is done beside
-it (rivals, pictures of objects) can be done in any order."""
+ON_THE_WAY, BEFORE_RESULTS = 2, 1
+"""Priorities: first what leads to a model, as training is the longest job and all of its results wait for it; then the
+other long jobs that results wait for, so that none is left alone at the end. Audits and pictures fill what is left."""
 
 
 def gpus():

@@ -13,6 +13,7 @@ rule objects:
         "results/benchmarks/objects/{source}.{shard}.tsv"
     wildcard_constraints:
         source="|".join(experiment.sources_by_boxes) or "(?!)",
+    priority: BEFORE_RESULTS
     conda:
         "../envs/clip2.yaml"
     resources:
@@ -39,6 +40,7 @@ rule objects_scannet:
         "results/benchmarks/objects/{source}.{shard}.tsv"
     wildcard_constraints:
         source="|".join(experiment.sources_by_meshes) or "(?!)",
+    priority: BEFORE_RESULTS
     conda:
         "../envs/clip2.yaml"
     resources:
@@ -96,6 +98,7 @@ rule encode_objects:
         "logs/encode_objects/{source}.{teacher}.{shard}.log",
     benchmark:
         "results/benchmarks/encode_objects/{source}.{teacher}.{shard}.tsv"
+    priority: BEFORE_RESULTS
     conda:
         "../envs/clip2.yaml"
     threads: workers()
@@ -121,7 +124,6 @@ use rule encode_objects as encode_objects_by_towers with:
         "logs/encode_objects/{sources}.{detector}.{lifter}.{teacher}.{benchmark}.{shard}.log",
     benchmark:
         "results/benchmarks/encode_objects/{sources}.{detector}.{lifter}.{teacher}.{benchmark}.{shard}.tsv"
-    priority: 1  # the last long step before a result
 
 
 rule zeroshot:
@@ -138,7 +140,7 @@ rule zeroshot:
         "logs/zeroshot/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.log",
     benchmark:
         "results/benchmarks/zeroshot/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
-    priority: 1  # the longest of the evaluations
+    priority: BEFORE_RESULTS
     conda:
         "../envs/clip2.yaml"
     threads: workers()

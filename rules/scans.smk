@@ -50,7 +50,7 @@ for stage, command, pattern in (
                 f"logs/{command}/{source}.log",
             benchmark:
                 f"results/benchmarks/{command}/{source}.tsv"
-            priority: ON_THE_WAY if stage == "frames" else 0
+            priority: ON_THE_WAY if stage == "frames" else BEFORE_RESULTS
             conda:
                 "../envs/clip2.yaml"
             resources:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from clip2.geometry import rigid, yaw_rotation
 from clip2.label.box_iou import iou_3d
-from clip2.label.extent import Extent, extent_of, usual_sizes, whole_box
+from clip2.label.extent import SMALLEST_M, Extent, extent_of, whole_box
 from clip2.label.free_space import room_beyond
 from clip2.label.settings import LabelSettings
 from clip2.label.surroundings import Surroundings, ground_of, grown
+from clip2.label.usual import usual_sizes
 from clip2.store.schemas import FRAMES
 from clip2.store.tables import write_table
 
@@ -77,6 +78,35 @@ def test_usual_sizes_are_of_things_that_were_seen_well() -> None:
     assert sizes["car"] == pytest.approx([4.25, 2.0, 1.5])
 
 
+def seen_of(length: float, width: float, seen: float, room: float) -> Extent:
+    """Something of which the sensor, at its low end, saw so much of its length, and through what lies so far beyond."""
+    rooms = np.array([[np.inf, room], [0.0, 0.0]])
+    return Extent(
+        0.0, np.zeros(3), np.array([seen, width, 3.0]), np.array([1.0, 0.0, 0.0]), 90, np.zeros((0, 3)), rooms
+    )
+
+
+def test_a_kind_is_as_long_as_its_things_can_be_of_which_one_end_was_seen() -> None:
+    rng = np.random.default_rng(5)
+    length = rng.normal(11.0, 0.6, 60)
+    behind = [seen_of(long, 2.8, rng.uniform(2, 0.8 * long), np.inf) for long in length[:45]]
+    beside = [seen_of(long, 2.8, long, 0.0) for long in length[45:]]
+    wrong = [seen_of(4.5, 1.9, rng.normal(4.5, 0.2), 0.0) for _ in range(15)]
+    buses = [*behind, *beside, *wrong]
+    size = usual_sizes(["bus"] * len(buses), buses, 40, 0.8)["bus"]
+    assert size[0] == pytest.approx(11.0, abs=0.8)
+    assert np.quantile([bus.high[0] for bus in buses], 0.8) < 10.0  # what was measured says less
+    assert size[1] == pytest.approx(2.8, abs=0.2)
+
+
+def test_what_ends_where_the_sensor_saw_through_is_not_made_longer() -> None:
+    rng = np.random.default_rng(6)
+    trucks = [seen_of(6.0, 2.4, seen, 6.0 - seen) for seen in rng.uniform(3, 6, 40)]
+    assert usual_sizes(["truck"] * 40, trucks, 40, 0.8)["truck"][0] == pytest.approx(6.0, abs=0.5)
+    unknown = [seen_of(6.0, 2.4, seen, np.inf) for seen in rng.uniform(3, 6, 40)]
+    assert usual_sizes(["truck"] * 40, unknown, 40, 0.8)["truck"][0] < 6.0  # none was seen whole: not just any length
+
+
 @pytest.mark.parametrize(
     "thickness", [[0.01] * 6, [0.02, 0.09, 0.05, 0.01, 0.03, 0.04], [1.0, 3.0, 9.0, 27, 81, 243, 729]]
 )
@@ -84,7 +114,7 @@ def test_plates_and_sizes_of_every_kind_have_a_usual_size_too(thickness: list[fl
     sizes = [np.array([900.0, side, 0.5]) for side in thickness]
     plates = [Extent(0.0, np.zeros(3), size, np.zeros(3), 100, np.zeros((0, 3))) for size in sizes]
     usual = usual_sizes(["poster"] * len(plates), plates, 40, 0.7)["poster"]
-    assert min(thickness) <= usual[1] <= max(thickness)
+    assert min(thickness) <= usual[1] <= max(*thickness, SMALLEST_M)
 
 
 def test_a_moving_thing_s_box_lies_along_its_way() -> None:

@@ -45,6 +45,7 @@ def model_of(settings: PretrainSettings) -> Clip2Model:
 
 def run(path: Path, crops: list[np.ndarray], n: int) -> np.ndarray:
     """Vectors of crops without doubles, by onnxruntime."""
+    crops = [crop[np.lexsort((crop[:, 1], crop[:, 2], crop[:, 0]))] for crop in crops]
     lengths = torch.tensor([len(crop) for crop in crops])
     index, count = sample_rows(lengths.cumsum(0) - lengths, lengths, n)
     points = np.concatenate(crops)[index.numpy()].astype(np.float32)

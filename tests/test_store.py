@@ -24,7 +24,7 @@ from clip2.runtime.errors import InputError, no_room
 from clip2.runtime.trial import try_reading
 from clip2.store.atomic import atomic_path, read_json, write_json, write_sealed
 from clip2.store.bad_frames import BadFrames
-from clip2.store.crops import distinct_points
+from clip2.store.crops import distinct_points, points_by_place
 from clip2.store.hdf5 import open_hdf5
 from clip2.store.provenance import file_digest, provenance
 from clip2.store.ragged import RaggedReader, ragged_writer
@@ -173,6 +173,10 @@ def test_distinct_points_are_numpy_s_unique_rows(seed: int) -> None:
     for crop, found in zip(np.split(cloud, offsets[1:-1]), np.split(points, ends[1:-1]), strict=True):
         assert np.array_equal(np.unique(crop, axis=0), np.unique(found, axis=0))
         assert len(found) == len(np.unique(crop, axis=0))
+    points, same_ends = points_by_place(cloud, offsets)
+    assert same_ends.tolist() == ends.tolist()
+    for crop, found in zip(np.split(cloud, offsets[1:-1]), np.split(points, ends[1:-1]), strict=True):
+        assert np.array_equal(np.unique(crop[:, [0, 2, 1]], axis=0), found[:, [0, 2, 1]])
 
 
 def flips(path: Path, count: int) -> list[tuple[bytes, int]]:

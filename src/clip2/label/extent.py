@@ -1,11 +1,10 @@
-"""The upright box of a whole thing: what its points span, made as large as well-seen things of its name usually are.
+"""The upright box of a whole thing: what its points span, made as large as its name usually is (label.usual).
 
 A sensor sees the near sides of a thing. What it did not see lies behind them, so a box grows away from the sensor, and
 not into what was seen through (label.free_space).
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,16 +14,11 @@ from clip2.label.box_fit import l_shape_yaw
 
 Floats = NDArray[np.float64]
 
-LEAST_EXAMPLES = 5
-"""Well-seen things of a name, below which nothing is said about its size."""
 TOO_LARGE = 4.0
 """How much more it counts against an orientation that a side is longer than usual than that it is shorter: points of
 what is beside a thing are rare, unseen sides are not."""
-NEAR_MODE, LARGE_M, NEAR_MODE_OF_LARGE = 1.6, 2.5, 2.5
-"""Ratio to the most frequent size within which sizes are of one kind of thing. The length of what is longer than
-:data:`LARGE_M` is seldom seen whole: there the most frequent one falls short, and more above it is of the same kind."""
 SMALLEST_M = 0.1
-TOO_LONG = 0.3
+TOO_LONG = 0.2
 """Share by which a side is longer than its name's usual one, from which on something else is taken to be in it."""
 SPREAD = 64
 BETWEEN_BEAMS_M = 0.15
@@ -81,37 +75,6 @@ def extent_of(points: Floats, sensors: Floats, moving: bool, trim: float, ground
     if ground is not None and low[2] - ground < OFF_GROUND_M and high[2] > ground:
         low[2], behind[2] = ground, 1.0
     return Extent(yaw, low, high, behind, len(xyz), spread)
-
-
-def usual_sizes(labels: Sequence[str], extents: Sequence[Extent], well_seen: int, quantile: float) -> dict[str, Floats]:
-    """Name → (3,) length ≥ width, and height, metres, for names of which enough things were seen well."""
-    seen: dict[str, list[Floats]] = defaultdict(list)
-    for label, extent in zip(labels, extents, strict=True):
-        if extent.n_points >= well_seen:
-            size = extent.high - extent.low
-            seen[label].append(np.array([max(size[:2]), min(size[:2]), size[2]]))
-    return {
-        name: np.array([_usual(side, quantile, is_length=i == 0) for i, side in enumerate(np.transpose(sizes))])
-        for name, sizes in seen.items()
-        if len(sizes) >= LEAST_EXAMPLES
-    }
-
-
-def _usual(sizes: Floats, quantile: float, is_length: bool) -> float:
-    """A quantile of the sizes (n,) around the most frequent one (half-sample mode of their logarithms), so that things
-    of another kind with the same name, or two taken for one, do not count. Sides of plates are all of one kind."""
-    log_size = np.log(np.maximum(sizes, SMALLEST_M))
-    mode = np.sort(log_size)
-    while len(mode) > 3:
-        half = (len(mode) + 1) // 2
-        first = int((mode[half - 1 :] - mode[: len(mode) - half + 1]).argmin())
-        mode = mode[first : first + half]
-    above = NEAR_MODE_OF_LARGE if is_length and float(np.exp(mode.mean())) > LARGE_M else NEAR_MODE
-    apart = log_size - mode.mean()
-    near = (apart > -np.log(NEAR_MODE)) & (apart < np.log(above))
-    if not near.any():
-        near = np.abs(apart) == np.abs(apart).min()
-    return float(np.quantile(sizes[near], quantile))
 
 
 def whole_box(extent: Extent, label: str, usual: Mapping[str, Floats]) -> tuple[Floats, bool]:

@@ -46,7 +46,7 @@ class LabelSettings(Settings):
     gap_m: float = Field(0.3, gt=0, description="metres between points of one thing that no crop holds and its others")
     reach_m: float = Field(4.0, ge=0, description="metres beyond its crops where a thing ends at the latest")
     usual_size: float = Field(
-        0.8, gt=0, lt=1, description="quantile of well-seen things of a name that is taken as the name's size"
+        0.8, gt=0, lt=1, description="quantile of well-seen things of a name: its height; its width where it is long"
     )
     well_seen_points: int = Field(40, ge=1, description="a thing with so many points shows how large its kind is")
     same_iou: float = Field(

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from clip2.geometry import invert, rigid, yaw_rotation
 from clip2.label.box_iou import iou_3d, suppress
-from clip2.label.extent import Extent, extent_of, usual_sizes, whole_box
+from clip2.label.extent import Extent, extent_of, whole_box
 from clip2.label.settings import LabelSettings
 from clip2.label.surroundings import Surroundings
+from clip2.label.usual import usual_sizes
 from clip2.label.words import canonical
 from clip2.pretrain.model import Clip2Model, load
 from clip2.pretrain.modelfiles import CONFIG, WEIGHTS

@@ -23,7 +23,7 @@ from clip2.pretrain.sampling import sample_rows
 from clip2.runtime.device import resolve_device
 from clip2.runtime.errors import InputError
 from clip2.store.atomic import atomic_path
-from clip2.store.crops import distinct_points
+from clip2.store.crops import points_by_place
 
 Floats = NDArray[np.float32]
 BATCH = 256
@@ -193,7 +193,7 @@ class Clip2Model:
     @torch.inference_mode()
     def _encode(self, points: NDArray[np.floating], offsets: NDArray[np.integer]) -> Floats:
         """Crops end to end: (ΣN, 3) finite points and (B+1,) offsets → (B, D)."""
-        points, offsets = distinct_points(points, offsets)
+        points, offsets = points_by_place(points, offsets)
         xyz = torch.from_numpy(np.ascontiguousarray(points[:, :3], np.float32))
         starts, lengths = (
             torch.from_numpy(offsets[:-1].astype(np.int64)),

@@ -25,16 +25,33 @@ def distinct_points(
     A point that is there twice (two readers of one scan, padded clouds) is no information, but would take another's
     place in the row. The first of equal points stays where it is; crops without doubles are returned as they are.
     """
-    crop = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    order = np.lexsort((points[:, 2], points[:, 1], points[:, 0], crop))  # stable: the first of equal ones comes first
-    ordered = points[order, :3]
-    again = (ordered[1:] == ordered[:-1]).all(1) & (crop[order[1:]] == crop[order[:-1]])
+    order, again, lengths = _by_place(points, offsets)
     if not again.any():
         return points, offsets
     kept = np.ones(len(points), bool)
-    kept[order[1:][again]] = False
-    lengths = np.bincount(crop[kept], minlength=len(offsets) - 1)
+    kept[order[again]] = False
     return points[kept], np.concatenate([[0], np.cumsum(lengths)]).astype(offsets.dtype)
+
+
+def points_by_place(
+    points: NDArray[np.floating], offsets: NDArray[np.integer]
+) -> tuple[NDArray[np.floating], NDArray[Any]]:
+    """The same without doubles, each crop's points by x, then z, then y: the order that they came in says nothing, and a
+    mirror image (-y) has the same."""
+    order, again, lengths = _by_place(points, offsets)
+    return points[order[~again]], np.concatenate([[0], np.cumsum(lengths)]).astype(offsets.dtype)
+
+
+def _by_place(
+    points: NDArray[np.floating], offsets: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+    """(ΣN,) points crop by crop, by x, z, y; whether each equals the one before it; and how many in a crop do not."""
+    crop = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    order = np.lexsort((points[:, 1], points[:, 2], points[:, 0], crop))  # stable: the first of equal ones comes first
+    placed, crop = points[order, :3], crop[order]
+    again = np.zeros(len(points), bool)
+    again[1:] = (placed[1:] == placed[:-1]).all(1) & (crop[1:] == crop[:-1])
+    return order, again, np.bincount(crop[~again], minlength=len(offsets) - 1)
 
 
 @dataclass(frozen=True)
