@@ -159,31 +159,26 @@ rule zeroshot:
 
 
 # How far the figure moves with the seed of the training: `snakemake --cores 8 results/nuscenes_seeds.json`.
-rule zeroshot_alone:
+use rule zeroshot as zeroshot_alone with:
     input:
         **ASKED,
         **OF_MODEL,
         code=source_files("clip2.evaluate.zeroshot"),
+        encoded=[],
+        towers=[],
+        ensemble=[],
     output:
         f"{MODEL}/{{benchmark}}_alone.json",
     log:
         "logs/zeroshot_alone/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.log",
     benchmark:
         "results/benchmarks/zeroshot_alone/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
-    conda:
-        "../envs/clip2.yaml"
-    threads: workers()
-    resources:
-        **needs(mem_mb=8000, hours=4, gpu=gpus()),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
         settings=lambda wildcards: experiment.evaluation(
             wildcards.benchmark, "zeroshot", methods=["clip2"]
         ),
         device=experiment.config.device,
-    shell:
-        "OMP_NUM_THREADS={threads} python -m clip2 zeroshot --objects {input.objects} --model {params.folder} "
-        "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
 
 
 rule seeds:
