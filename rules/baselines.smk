@@ -10,6 +10,7 @@ rule tune:
         "logs/tune/{sources}.{detector}.{lifter}.{teacher}.{tower}.log",
     benchmark:
         "results/benchmarks/tune/{sources}.{detector}.{lifter}.{teacher}.{tower}.tsv"
+    priority: BEFORE_TOWERS
     wildcard_constraints:
         tower="|".join(experiment.tuned) or "(?!)",
     conda:

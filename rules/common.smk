@@ -141,9 +141,10 @@ OF_MODEL = {
 }
 
 
-ON_THE_WAY, BEFORE_RESULTS = 2, 1
-"""Priorities: first what leads to a model, as training is the longest job and all of its results wait for it; then the
-other long jobs that results wait for, so that none is left alone at the end. Audits and pictures fill what is left."""
+ON_THE_WAY, BEFORE_TOWERS, BEFORE_RESULTS = 3, 2, 1
+"""Priorities: first what leads to a model, as training is the longest job and all of its results wait for it; then what
+leads to the pictures of tuned towers, the next longest way; then other jobs that results wait for. So no long job is left
+alone at the end. Audits and pictures fill what is left."""
 
 
 def gpus():

@@ -16,7 +16,7 @@ for source, settings in experiment.config.sources.items():
         benchmark:
             f"results/benchmarks/world/{source}.tsv"
         # First of all, the experiment's own before the others: a job for all cores would wait for jobs for one for ever.
-        priority: 3 + (source in experiment.mined_sources)
+        priority: ON_THE_WAY + 1 + (source in experiment.mined_sources)
         conda:
             "../envs/clip2.yaml"
         threads: 8
