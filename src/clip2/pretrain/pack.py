@@ -23,7 +23,7 @@ from clip2.pretrain.settings import PretrainSettings
 from clip2.pretrain.tracked import Tracked, read_tracked
 from clip2.runtime.errors import InputError
 from clip2.store.atomic import write_json
-from clip2.store.crops import distinct_points
+from clip2.store.crops import points_by_place
 from clip2.store.ragged import RaggedReader
 from clip2.store.tables import read_header, read_table
 from clip2.teach.embeddings import Embeddings, read_embeddings
@@ -120,7 +120,7 @@ def _add_shard(shard: Shard, settings: PretrainSettings, pack: _Pack, points: Bi
             if not np.isfinite(xyz).all():
                 raise InputError(f"{shard.points}: has points that are not finite numbers; delete it and run again")
             chosen = np.flatnonzero(keep[first : first + len(offsets) - 1])
-            crops, lengths = thin(*distinct_points(xyz[:, :3], offsets), chosen, settings.max_points)
+            crops, lengths = thin(*points_by_place(xyz[:, :3], offsets), chosen, settings.max_points)
             points.write(crops.tobytes())
             pack.lengths.append(lengths)
             first += len(offsets) - 1

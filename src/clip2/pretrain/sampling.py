@@ -9,10 +9,10 @@ def sample_rows(
 ) -> tuple[Tensor, Tensor]:
     """Indices of ``n`` points for each of B crops that lie at ``starts`` (B,) with ``lengths`` (B,) ≥ 1.
 
-    A crop with more than ``n`` points is cut into n equal stretches and gives one point of each: scans are stored in
-    scan order, so the points are spread over the object. It is the point at the same place in each stretch: a random
-    place with a ``generator``, else the middle. A crop with fewer points gives all of them first, in order, and then
-    repeats.
+    A crop with more than ``n`` points is cut into n equal stretches and gives one point of each. Points come by place
+    (store.crops.points_by_place) or in scan order, so these are spread over the object. It is the point at the same
+    place in each stretch: a random one with a ``generator``, else the middle. A crop with fewer points gives all of
+    them first, in order, and then repeats.
 
     Returns: (B, n) int64 indices, and (B,) the number of distinct points at the beginning of each row.
     """

@@ -14,7 +14,7 @@ class PretrainSettings(Settings):
         "pointnet2-base", description="preset of widths and group sizes; tiny trains on a CPU in minutes"
     )
     centroids: Literal["farthest", "strided"] = Field(
-        "farthest", description="group centres: farthest point sampling, or points at even steps in scan order"
+        "farthest", description="group centres: farthest point sampling, or points at even steps of their order"
     )
     size_input: bool = Field(True, description="give the encoder the crop's metric size")
     n_points: int = Field(1024, ge=8, le=8192, description="points a crop that the encoder sees")

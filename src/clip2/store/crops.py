@@ -36,7 +36,7 @@ def distinct_points(
 def points_by_place(
     points: NDArray[np.floating], offsets: NDArray[np.integer]
 ) -> tuple[NDArray[np.floating], NDArray[Any]]:
-    """The same without doubles, each crop's points by x, then z, then y: the order that they came in says nothing, and a
+    """The same without doubles, each crop's points by x, then z, then y: so the order they came in says nothing, and a
     mirror image (-y) has the same."""
     order, again, lengths = _by_place(points, offsets)
     return points[order[~again]], np.concatenate([[0], np.cumsum(lengths)]).astype(offsets.dtype)

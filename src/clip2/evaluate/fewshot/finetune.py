@@ -23,6 +23,7 @@ from clip2.pretrain.pack import thin
 from clip2.pretrain.precision import mixed_precision
 from clip2.pretrain.sampling import sample_rows
 from clip2.pretrain.settings import PretrainSettings
+from clip2.store.crops import points_by_place
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class Crops:
 
     @classmethod
     def pack(cls, crops: Sequence[NDArray[np.float32]], max_points: int, device: torch.device) -> "Crops":
-        """Thinned to ``max_points``, as the pretraining's are."""
+        """By place and thinned to ``max_points``, as the pretraining's are."""
         offsets = np.concatenate([[0], np.cumsum([len(crop) for crop in crops])]).astype(np.int64)
         xyz = np.concatenate([np.empty((0, 3), np.float32), *(crop[:, :3] for crop in crops)])
-        points, lengths = thin(xyz, offsets, np.arange(len(crops)), max_points)
+        points, lengths = thin(*points_by_place(xyz, offsets), np.arange(len(crops)), max_points)
         ends = torch.from_numpy(np.cumsum(lengths, dtype=np.int64))
         sizes = torch.from_numpy(lengths.astype(np.int64))
         return cls(torch.from_numpy(points).to(device), (ends - sizes).to(device), sizes.to(device))
