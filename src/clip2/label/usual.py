@@ -76,7 +76,10 @@ def _seen_whole(extent: Extent) -> bool:
 
 
 def fitted_plan(extents: Sequence[Extent]) -> tuple[float, float]:
-    """The most likely length ≥ width, metres, of things of which these (one at least) were seen."""
+    """The most likely length ≥ width, metres, of things of which these (one at least) were seen.
+
+    Length and width lie along either axis of a thing, as likely. Sizes and spreads have priors, which data outweigh.
+    """
     looked_at = extents[:: -(-len(extents) // MOST_EXAMPLES)]
     low, high = np.log([between(extent) for extent in looked_at]).transpose(1, 2, 0)  # (2 axes, n) each
     seen = np.clip((np.minimum(high, np.log(LONGEST_M)) - low) / np.log(LONGEST_M / SMALLEST_M), 1e-3, 1)
@@ -86,12 +89,12 @@ def fitted_plan(extents: Sequence[Extent]) -> tuple[float, float]:
         return np.maximum(ndtr((high[axis] - side) / spread) - ndtr((low[axis] - side) / spread), 1e-12)
 
     def unlikely(guess: Floats) -> float:
-        length, width, *log_spreads = guess[0], guess[0] + guess[1], guess[2], guess[3]
+        length, width, log_spreads = guess[0], guess[0] + guess[1], guess[2:]
         spread = np.exp(log_spreads)
         along = within(length, spread[0], 0) * within(width, spread[1], 1)
         across = within(length, spread[0], 1) * within(width, spread[1], 0)
         likelihood = (1 - OTHERS) * (along + across) / 2 + OTHERS * any_size
-        unexpected = ((np.array(log_spreads) - np.log(SPREAD)) / SPREAD_OF_SPREAD) ** 2 / 2
+        unexpected = ((log_spreads - np.log(SPREAD)) / SPREAD_OF_SPREAD) ** 2 / 2
         unmeasured = (np.array([width, length]) - expected) ** 2 / (2 * SPREAD_OF_SIZE**2)
         return float(unexpected.sum() + unmeasured.sum() - np.log(likelihood).sum())
 
@@ -99,17 +102,14 @@ def fitted_plan(extents: Sequence[Extent]) -> tuple[float, float]:
     expected = np.array([np.quantile(side, share) for side, share in zip(sides, MEASURED, strict=True)])
     spreads = (np.log(NARROWEST), np.log(WIDEST))
     bounds = [(np.log(SMALLEST_M), np.log(LONGEST_M)), (-4.0, 0.0), spreads, spreads]
-    best = None
+    found = []
     for of_length, of_width in ((0.5, 0.5), (0.8, 0.5), (0.9, 0.7)):
         length, width = np.quantile(sides[1], of_length), np.quantile(sides[0], of_width)
         start = np.clip([length, min(width - length, -0.05), np.log(SPREAD), np.log(SPREAD)], *np.transpose(bounds))
-        found = minimize(
-            unlikely, start, method="Nelder-Mead", bounds=bounds, options={"maxiter": 500, "xatol": 1e-3, "fatol": 1e-2}
-        )
-        if best is None or found.fun < best.fun:
-            best = found
-    assert best is not None
-    return float(np.exp(best.x[0])), float(np.exp(best.x[0] + best.x[1]))
+        options = {"maxiter": 500, "xatol": 1e-3, "fatol": 1e-2}
+        found.append(minimize(unlikely, start, method="Nelder-Mead", bounds=bounds, options=options))
+    length, width_over_length = min(found, key=lambda one: float(one.fun)).x[:2]
+    return float(np.exp(length)), float(np.exp(length + width_over_length))
 
 
 def between(extent: Extent) -> Floats:
