@@ -22,16 +22,16 @@ rule label:
         "results/benchmarks/label/labels.tsv"
     conda:
         "../envs/clip2.yaml"
-    threads: workers()
+    threads: lambda wildcards, input: min(8, len(input.tracks))  # a process a shard
     resources:
-        **needs(mem_mb=8000, hours=4, gpu=gpus()),
+        **needs(mem_mb=16000, hours=12, gpu=gpus()),
     params:
         root=lambda wildcards: experiment.data_root(experiment.parts["source"]),
         model=lambda wildcards: experiment.label_model,
         settings=lambda wildcards: experiment.label_settings,
         device=experiment.config.device,
     shell:
-        "OMP_NUM_THREADS={threads} python -m clip2 label --frames {input.frames} --triplets {input.triplets} "
+        "OMP_NUM_THREADS=1 python -m clip2 label --frames {input.frames} --triplets {input.triplets} "
         "--tracks {input.tracks} --data-root {params.root:q} --model {params.model:q} --out {output} --device {params.device} "
         "--threads {threads} --settings {params.settings:q} > {log} 2>&1"
 

@@ -31,7 +31,7 @@ from clip2.runtime.errors import InputError
 from clip2.scans.folder.settings import FolderSettings
 from clip2.store.ragged import RaggedReader, ragged_writer
 from clip2.store.schemas import FRAMES, TRIPLETS
-from clip2.store.tables import iterate_rows, read_header, write_table
+from clip2.store.tables import iterate_rows, read_header, read_table, write_table
 from clip2.teach.settings import TeachSettings
 from clip2.track.settings import TrackSettings
 
@@ -220,6 +220,8 @@ def test_a_real_drive_becomes_named_boxes_that_hold_its_vehicles(sequences: Path
     model = write_networks(tmp_path / "networks")  # says nothing about the points, so it is not asked
     chosen = LabelSettings(points_weight=0.0, min_score=0.0)
     label.run([shard, shard], root, model, tmp_path / "l.parquet", chosen, "cpu")
+    label.run([shard, shard], root, model, tmp_path / "together.parquet", chosen, "cpu", threads=2)
+    assert read_table(tmp_path / "together.parquet").equals(read_table(tmp_path / "l.parquet"))
     rows = list(iterate_rows(tmp_path / "l.parquet"))
     counts = read_header(tmp_path / "l.parquet")["counts"]
     assert counts["lost_of_samples_done_before"] == counts["tracks"] / 2  # what both roles have is labelled once

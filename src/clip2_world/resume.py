@@ -3,14 +3,10 @@
 import hashlib
 import json
 import logging
-import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from clip2.runtime.console import progress
 from clip2.runtime.errors import InputError
+from clip2.runtime.workers import worker_pool
 from clip2.store.atomic import read_json, remove_left_over, write_text
 from clip2_world.marker import MARKER, write_marker
 
@@ -102,19 +99,3 @@ def _each(one: Callable[[Any], str], recipes: Sequence[Any], workers: int) -> It
     with worker_pool(min(workers, len(recipes))) as pool:
         for future in as_completed([pool.submit(one, recipe) for recipe in recipes]):
             yield future.result()
-
-
-def worker_pool(size: int) -> ProcessPoolExecutor:
-    """Processes that end with this one, even when it is killed."""
-    return ProcessPoolExecutor(size, get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),))
-
-
-def _end_with(parent: int) -> None:
-    """End this worker within a second of its parent's death, even a violent one, which a pool does not see to."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -4,7 +4,8 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from functools import partial
+from itertools import groupby, starmap
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from clip2.pretrain.model import Clip2Model, load
 from clip2.pretrain.modelfiles import CONFIG, WEIGHTS
 from clip2.runtime.console import progress
 from clip2.runtime.errors import InputError
+from clip2.runtime.workers import worker_pool
 from clip2.store.provenance import provenance
 from clip2.store.ragged import RaggedReader
 from clip2.store.schemas import LABELS
@@ -68,32 +70,38 @@ def run(
     Args:
         data_root: folder that the frames' paths are relative to; read where ``settings.surroundings`` is set.
         model_dir: folder of a pretrained model; it may have been trained elsewhere.
+        threads: shards that are worked on at a time, each in a process of its own.
 
     Raises:
         InputError: the shards are not of one source, or there is no track in them.
     """
-    torch.set_num_threads(max(1, threads))
     headers = [read_header(shard.tracks) for shard in shards]
     for shard, header in zip(shards, headers, strict=True):
         for key in ("source", "source_kind", "sensor", "axes"):
             if header[key] != headers[0][key]:
                 raise InputError(f"{shard.tracks}: {key} is {header[key]!r}, but {headers[0][key]!r} in "
                                  f"{shards[0].tracks}; label one source at a time")  # fmt: skip
-    tracks = [list(iterate_rows(shard.tracks)) for shard in shards]
-    if not any(tracks):
+    counts: Counter[str] = Counter()
+    said, samples = set[str](), list[set[str]]()
+    for shard in shards:
+        samples.append(set())
+        for row in iterate_rows(shard.tracks, ["names", "path"]):
+            counts["tracks"] += 1
+            said.update(name["name"] for name in row["names"])
+            samples[-1].update(place["sample"] for place in row["path"])
+    if not counts["tracks"]:
         raise InputError(f"{shards[0].tracks}: not one track in {len(shards)} shards; look at `clip2 audit` and the "
                          "detections: was anything found?")  # fmt: skip
-    model = load(model_dir, device)
-    vocabulary = _vocabulary(tracks, settings)
-    text = model.encode_text(vocabulary).astype(np.float64)
-    counts: Counter[str] = Counter(tracks=sum(map(len, tracks)))
+    vocabulary = _vocabulary(said, settings)
+    text = load(model_dir, device).encode_text(vocabulary).astype(np.float64)
+    work = [
+        (shard, data_root, model_dir, device, text, vocabulary, set[str]().union(*samples[:number]), settings)
+        for number, shard in enumerate(shards)
+    ]
     things = []
-    done: set[str] = set()  # samples; those that both roles have are labelled once
-    for shard, rows in progress(zip(shards, tracks, strict=True), "shards", len(shards)):
-        around = Surroundings(shard.frames, data_root, settings)
-        things.append(list(_things(shard, rows, model, text, vocabulary, around, done, settings)))
-        done |= {place["sample"] for row in rows for place in row["path"]}
-        counts.update(around.counts)
+    for of_shard, lost in progress(_each(work, threads), "shards", len(work)):
+        things.append(of_shard)
+        counts.update(lost)
     counts["lost_of_samples_done_before"] = counts["tracks"] - sum(map(len, things))
     usual = usual_sizes(
         [thing.label for of_shard in things for thing in of_shard],
@@ -140,12 +148,42 @@ class _Thing:
         return self.vocabulary[self.best]
 
 
-def _vocabulary(tracks: Sequence[Sequence[Row]], settings: LabelSettings) -> list[str]:
+def _vocabulary(said: set[str], settings: LabelSettings) -> list[str]:
     """The names asked for, and after them all others that tracks have, which compete; each word once."""
-    said = sorted({name["name"] for rows in tracks for row in rows for name in row["names"]})
-    words = {canonical(name): name for name in (*said, *settings.names)}
+    words = {canonical(name): name for name in (*sorted(said), *settings.names)}
     first = [words.pop(canonical(name)) for name in settings.names if canonical(name) in words]
     return [*first, *sorted(words.values())]
+
+
+def _each(work: list[tuple[Any, ...]], threads: int) -> Iterator[tuple[list[_Thing], Counter[str]]]:
+    """:func:`_of_shard` for each, in order: in this process, or each shard in one of its own."""
+    workers = min(max(1, threads), len(work))
+    of_shard = partial(_of_shard, threads=max(1, threads // workers))
+    if workers == 1:
+        yield from starmap(of_shard, work)
+        return
+    with worker_pool(workers) as pool:
+        for future in [pool.submit(of_shard, *one) for one in work]:
+            yield future.result()
+
+
+def _of_shard(
+    shard: Shard,
+    data_root: Path,
+    model_dir: Path,
+    device: str,
+    text: Floats,
+    vocabulary: list[str],
+    done: set[str],
+    settings: LabelSettings,
+    threads: int,
+) -> tuple[list[_Thing], Counter[str]]:
+    """The things of a shard, but for those of samples that are ``done`` in one before it, as what both roles have is
+    labelled once; and how many of its clouds could not be read."""
+    torch.set_num_threads(threads)
+    around = Surroundings(shard.frames, data_root, settings)
+    rows, model = list(iterate_rows(shard.tracks)), load(model_dir, device)
+    return list(_things(shard, rows, model, text, vocabulary, around, done, settings)), around.counts
 
 
 def _things(

@@ -8,8 +8,9 @@ from typing import Any
 
 from clip2.runtime.console import progress
 from clip2.runtime.errors import InputError
+from clip2.runtime.workers import worker_pool
 from clip2.store.atomic import write_json
-from clip2_world.resume import COMPLETE, prepare, worker_pool
+from clip2_world.resume import COMPLETE, prepare
 from clip2_world.shapes import modelnet40_writer, pairs_writer, scanobjectnn_writer
 from clip2_world.shapes.settings import ShapesSettings
 
