@@ -2,10 +2,12 @@
 
 import ast
 import re
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 from clip2.workflow.source_files import source_files
 
@@ -37,6 +39,15 @@ def test_conda_pins_equal_pip_pins(repository: Path) -> None:
     for name, version in conda.items():
         own = {key.lower().replace("_", "-"): value for key, value in pins.items()}
         assert own[name] == version, name
+
+
+@pytest.mark.parametrize("python", ["3.11.2", "3.12.0"])
+def test_pins_take_the_pythons_that_the_readme_names(repository: Path, python: str) -> None:
+    """3.11.2 is Debian 12's: a pin that wants 3.11.5 cannot be installed there."""
+    pins = re.findall(r"^([\w.-]+)==\S+$", (repository / "requirements.txt").read_text(), re.M)
+    wanted = {name: distribution(name).metadata["Requires-Python"] for name in pins}
+    assert len(wanted) > 50
+    assert [name for name, range in wanted.items() if range and python not in SpecifierSet(range)] == []
 
 
 def test_torch_scatter_is_pinned_once(repository: Path) -> None:
