@@ -52,7 +52,8 @@ onstart:
     with in_one_line():
         hold_lock(Path(".snakemake/clip2.lock"))
     remove_left_over(Path("results"))  # by jobs of runs that were killed
-    announce_run()  # its jobs publish only while it lives
+    # Its jobs publish only while it lives, and only what was made of the inputs that it was planned with.
+    announce_run(planned, Path(".snakemake/clip2_planned.json"))
     lift_rate_limit()
 
 

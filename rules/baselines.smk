@@ -44,6 +44,7 @@ for name, pairs in experiment.pretrained.items():
             f"logs/tune/{pairs}.{{teacher}}.{name}.log",
         benchmark:
             f"results/benchmarks/tune/{pairs}.{{teacher}}.{name}.tsv"
+        priority: BEFORE_TOWERS
         conda:
             "../envs/clip2.yaml"
         threads: workers()

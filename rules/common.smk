@@ -30,7 +30,7 @@ from clip2.workflow.experiment import (
     TRACKED,
     Experiment,
 )
-from clip2.workflow.listing import contents, listing_digest
+from clip2.workflow.listing import contents, listing_digest, planned
 from clip2.workflow.lock import hold_lock
 from clip2.workflow.resources import needs
 from clip2_world.settings import STAGES, world_size

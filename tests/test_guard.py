@@ -10,7 +10,7 @@ import pytest
 from clip2.runtime import guard
 from clip2.runtime.errors import InputError
 from clip2.store.atomic import write_text
-from clip2.store.provenance import provenance
+from clip2.store.provenance import file_digest, provenance
 
 
 @pytest.fixture(autouse=True)
@@ -18,12 +18,16 @@ def _own_state(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "_noted", None)
     monkeypatch.setattr(guard, "_used", set())
     monkeypatch.delenv(guard.RUN, raising=False)
+    monkeypatch.delenv(guard.PLANNED, raising=False)
 
 
 def test_an_orphan_of_a_killed_run_cannot_publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out.txt"
     write_text(out, "of a newer run")
-    tell = "from clip2.runtime.guard import *; import os; announce_run(); print(os.environ[RUN], flush=True); input()"
+    tell = (
+        "from clip2.runtime.guard import *; import os; announce_run({}, Path(os.devnull)); "
+        "print(os.environ[RUN], flush=True); input()"
+    )
     run = subprocess.Popen([sys.executable, "-c", tell], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
     monkeypatch.setenv(guard.RUN, run.stdout.readline().strip())
@@ -57,3 +61,20 @@ def test_an_input_that_changes_while_a_job_reads_it_ends_the_job(tmp_path: Path,
     with pytest.raises(InputError, match=r"in\.txt: changed while"):
         write_text(out, "made from what was there before")
     assert not out.exists()
+
+
+def test_an_input_that_was_edited_after_the_run_planned_its_jobs_ends_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it could be put back, with its old times, and what was made of the edit would stay."""
+    read, made = tmp_path / "in.txt", tmp_path / "made.txt"
+    for path in (read, made):
+        path.write_text("before")
+    for name in (guard.RUN, guard.PLANNED):
+        monkeypatch.setenv(name, "")  # put back after the test
+    guard.announce_run({os.path.relpath(read): file_digest(read)[:16]}, tmp_path / "planned.json")
+    made.write_text("by another job of this run")
+    assert provenance("stage", {}, {"in": read, "made": made})["inputs"]["in"] == file_digest(read)
+    read.write_text("edited")
+    with pytest.raises(InputError, match=r"in\.txt: changed since this run began"):
+        provenance("stage", {}, {"in": read})

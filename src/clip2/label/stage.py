@@ -1,6 +1,7 @@
 """Stage `label`: tracks → named, scored, upright 3D boxes, a row a thing and sample. No human label is read."""
 
 import logging
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -162,6 +163,7 @@ def _each(work: list[tuple[Any, ...]], threads: int) -> Iterator[tuple[list[_Thi
     if workers == 1:
         yield from starmap(of_shard, work)
         return
+    os.environ["OMP_NUM_THREADS"] = f"{max(1, threads // workers)}"  # read by what the workers import
     with worker_pool(workers) as pool:
         for future in [pool.submit(of_shard, *one) for one in work]:
             yield future.result()

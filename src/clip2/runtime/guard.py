@@ -1,13 +1,15 @@
 """What must hold when a job publishes a file: its run still lives, and its inputs are what they were when it began.
 
-Of a run that was killed, jobs may go on for hours. Their outputs would replace those of a newer run. And an input that
-is edited while a job reads it would be in the artefact's header, but not in the artefact.
+Of a run that was killed, jobs may go on for hours. Their outputs would replace those of a newer run. An input that
+is edited while a job reads it would be in the artefact's header, but not in the artefact. And one that is edited before
+a job reads it, and put back, would stay in the artefact: a run looks at its inputs once, when it plans its jobs.
 """
 
+import json
 import os
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -15,14 +17,43 @@ from clip2.runtime.errors import InputError
 
 RUN = "CLIP2_RUN"
 """Environment variable of a run's jobs: host, process number and start time of the run's own process."""
+PLANNED = "CLIP2_PLANNED"
+"""Another: the file that says which contents the run has planned its jobs with."""
 
 _noted: dict[Path, tuple[int, ...]] | None = None
 _used: set[Path] = set()
 
 
-def announce_run() -> None:
-    """Let this process be the run that the jobs it starts belong to."""
+def announce_run(planned: Mapping[str, str], note: Path) -> None:
+    """Let this process be the run that the jobs it starts belong to.
+
+    Args:
+        planned: files that no job makes → how the SHA-256 of what they hold begins.
+        note: where jobs can read it; no other run writes there.
+    """
     os.environ[RUN] = f"{_machine()} {os.getpid()} {_start_time(os.getpid())}"
+    note.write_text(json.dumps({os.path.abspath(path): digest for path, digest in planned.items()}), encoding="utf-8")
+    os.environ[PLANNED] = str(note.absolute())
+
+
+def check_planned(path: Path, digest: str) -> None:
+    """Compare what a job has read with what its run was planned with.
+
+    Raises:
+        InputError: the file was edited in between.
+    """
+    planned = _planned(os.environ.get(PLANNED, "")).get(os.path.abspath(path), "")
+    if not digest.startswith(planned):
+        raise InputError(f"{path}: changed since this run began, so its output is not published; run again")
+
+
+@cache
+def _planned(note: str) -> dict[str, str]:
+    """Empty where there is none: in jobs that a person starts, or on a machine that does not see the run's folder."""
+    try:
+        return dict(json.loads(Path(note).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
 
 
 def owner() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from clip2 import __version__
 from clip2.runtime.errors import InputError
-from clip2.runtime.guard import use_input
+from clip2.runtime.guard import check_planned, use_input
 
 
 def file_digest(path: Path) -> str:
@@ -43,18 +43,21 @@ def provenance(
         packages: distributions whose version can change the outcome.
 
     Raises:
-        InputError: an input that is not there.
+        InputError: an input that is not there, or is another than the run was planned with.
     """
     for path in inputs.values():
         if not path.is_file():
             raise InputError(f"{path}: no such file; make it with `snakemake {path}`")
         use_input(path)
+    digests = {name: file_digest(path) for name, path in inputs.items()}
+    for name, path in inputs.items():
+        check_planned(path, digests[name])
     return {
         "stage": stage,
         "clip2": __version__,
         "packages": {name: _version(name) for name in ("numpy", *packages)},
         "settings": settings,
-        "inputs": {name: file_digest(path) for name, path in inputs.items()},
+        "inputs": digests,
         "seed": seed,
     }
 

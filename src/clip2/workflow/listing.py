@@ -98,12 +98,17 @@ def listing_digest(root: Path, kind: str, stage: str) -> str:
     return digest.hexdigest()[:16]
 
 
+planned: dict[str, str] = {}
+"""All that :func:`contents` has told in this process."""
+
+
 @cache  # jobs of a rule share them
 def contents(paths: tuple[str, ...]) -> str:
     """JSON object: path of a file → digest of what it holds. ``snakemake -n`` names those that changed."""
     known = _known()
     digests = {path: known.content(path) for path in sorted(set(paths))}
     known.keep()
+    planned.update({path: digest for path, digest in digests.items() if os.path.isfile(path)})
     return json.dumps({CONTENTS: digests})
 
 
