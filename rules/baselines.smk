@@ -10,9 +10,9 @@ rule tune:
         "logs/tune/{sources}.{detector}.{lifter}.{teacher}.{tower}.log",
     benchmark:
         "results/benchmarks/tune/{sources}.{detector}.{lifter}.{teacher}.{tower}.tsv"
-    priority: BEFORE_TOWERS
     wildcard_constraints:
         tower="|".join(experiment.tuned) or "(?!)",
+    priority: BEFORE_TOWERS
     conda:
         "../envs/clip2.yaml"
     threads: workers()
