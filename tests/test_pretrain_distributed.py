@@ -32,7 +32,7 @@ SCRIPT = Path(__file__).with_name("two_processes.py")
 TINY = PretrainSettings(
     encoder="pointnet2-tiny", n_points=32, max_points=32, epochs=3, batch_size=16, lr=2e-3, ema_decay=0.9, seed=3
 )
-FEW_STEPS = 8
+FEW_STEPS = 5
 LIMIT_S = 400  # far below the ten minutes after which an exchange gives up; a run takes ten seconds
 
 
@@ -112,7 +112,7 @@ def test_training_is_that_of_one_process(one: Path, two: Path, found: list[dict[
     assert [line.keys() for line in together] == [line.keys() for line in alone]
     for key in ("loss", "loss_text", "loss_image", "lr", "temperature_text", "temperature_image"):
         first = [[line[key] for line in lines[:FEW_STEPS]] for lines in (together, alone)]
-        assert first[0] == pytest.approx(first[1], abs=1e-5), key
+        assert first[0] == pytest.approx(first[1], abs=1e-4), key
     torch.testing.assert_close(found[0]["weights"], found[1]["weights"], rtol=0, atol=0)
     weights = load_file(one / "model.safetensors")
     torch.testing.assert_close(_decided(found[0]["weights"]), _decided(weights), rtol=0, atol=1e-3)
