@@ -49,7 +49,7 @@ def run(checkout: Path, commands: list[str]) -> str:
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(checkout / "src")}
     printed = ""
     for command in commands:
-        for _ in range(2):
+        for _ in range(6):
             done = subprocess.run(
                 ["bash", "-c", command], cwd=checkout, env=environment, capture_output=True, text=True, check=False
             )

@@ -78,7 +78,8 @@ class Chain:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(source, target)
         (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
-        chain.run(*TARGETS)
+        for _ in range(2):  # what search finds has the boxes of labels, if these were there before it
+            chain.run(*TARGETS)
         return chain
 
     def command(self, *targets: str) -> list[str]:
