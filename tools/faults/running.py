@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -189,7 +190,8 @@ def _edit_while_running(chain: Chain, job: Job, path: Path, text: bytes) -> str:
     process.wait(PATIENCE)
     log = (chain.folder / job.log).read_text() if (chain.folder / job.log).is_file() else ""
     if process.returncode:
-        return "refused" if "changed while this job was reading it" in log else "CRASH"
+        refused = re.search(r"changed (while this job was reading it|since this run began)", log)
+        return "refused" if refused else "CRASH"
     return "read before or after"  # which of them, the headers say
 
 
