@@ -148,13 +148,14 @@ rule zeroshot:
         **needs(mem_mb=8000, hours=4, gpu=gpus()),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
+        ensemble=lambda wildcards, input: f"--ensemble {input.ensemble}",
         settings=lambda wildcards: experiment.evaluation(
             wildcards.benchmark, "zeroshot"
         ),
         device=experiment.config.device,
     shell:
         "OMP_NUM_THREADS={threads} python -m clip2 zeroshot --objects {input.objects} --model {params.folder} "
-        "--encoded {input.encoded} --towers {input.towers} --ensemble {input.ensemble} "
+        "--encoded {input.encoded} --towers {input.towers} {params.ensemble} "
         "--out {output} --device {params.device} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
 
 
@@ -166,7 +167,6 @@ use rule zeroshot as zeroshot_alone with:
         code=source_files("clip2.evaluate.zeroshot"),
         encoded=[],
         towers=[],
-        ensemble=[],
     output:
         f"{MODEL}/{{benchmark}}_alone.json",
     log:
@@ -174,11 +174,10 @@ use rule zeroshot as zeroshot_alone with:
     benchmark:
         "results/benchmarks/zeroshot_alone/{sources}.{detector}.{lifter}.{teacher}.{model}.{benchmark}.tsv"
     params:
-        folder=lambda wildcards, output: Path(output[0]).parent,
+        ensemble="",
         settings=lambda wildcards: experiment.evaluation(
             wildcards.benchmark, "zeroshot", methods=["clip2"]
         ),
-        device=experiment.config.device,
 
 
 rule seeds:

@@ -26,6 +26,7 @@ from clip2.pretrain.model import Clip2Model
 from clip2.pretrain.presets import LEVELS, encoder_config
 from clip2.pretrain.sampling import sample_rows
 from clip2.pretrain.settings import PretrainSettings
+from clip2.store.crops import points_by_place
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +46,10 @@ def model_of(settings: PretrainSettings) -> Clip2Model:
 
 def run(path: Path, crops: list[np.ndarray], n: int) -> np.ndarray:
     """Vectors of crops without doubles, by onnxruntime."""
-    crops = [crop[np.lexsort((crop[:, 1], crop[:, 2], crop[:, 0]))] for crop in crops]
     lengths = torch.tensor([len(crop) for crop in crops])
+    placed, _ = points_by_place(np.concatenate(crops), np.concatenate([[0], lengths.cumsum(0)]))
     index, count = sample_rows(lengths.cumsum(0) - lengths, lengths, n)
-    points = np.concatenate(crops)[index.numpy()].astype(np.float32)
+    points = placed[index.numpy()].astype(np.float32)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (vectors,) = session.run(None, {"points": points, "count": count.numpy()})
     return np.asarray(vectors)

@@ -1,7 +1,7 @@
 """``python -m benchmarks.checks [TARGET …]``: of the jobs' processor time, how much are the checks of CLIP²?
 
 In a checkout with finished results, each job that leads to the targets is run again, one after another, with its checks
-timed. Without targets: the demo's, ten minutes of two cores.
+timed. Without targets: the demo's, twenty minutes of one core.
 """
 
 import json

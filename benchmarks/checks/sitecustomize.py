@@ -24,7 +24,7 @@ CHECKS = {
     "clip2.store.hdf5": ("_try", "try_together"),
     "clip2.evaluate.rivals.towers": ("_digest_of",),
     "clip2.scans.sanity": ("FrameCheck.add", "FrameCheck.finish"),
-    "clip2.runtime.guard": ("begin_job", "use_input", "check_publishing"),
+    "clip2.runtime.guard": ("begin_job", "use_input", "check_planned", "check_publishing"),
     "clip2.workflow.listing": ("listing_digest", "contents"),
 }
 """Digests, tries in a child process, sense of frames, locks, contents of inputs. Checksums of Parquet pages and HDF5

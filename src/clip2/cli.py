@@ -229,7 +229,7 @@ def _add_evaluation(stages: Commands) -> None:
     _path(sub, "--model", "model folder")
     _path(sub, "--encoded", "what encode-objects wrote of these objects (.h5), to compute less", "*", required=False)
     _path(sub, "--towers", "tuned baselines (.safetensors)", "*", required=False)
-    _path(sub, "--ensemble", "weights of the ensemble (.json)", "?", required=False)
+    _path(sub, "--ensemble", "weights of the ensemble (.json)", required=False)
     _path(sub, "--out", "result (.json)")
     _device(sub)
 

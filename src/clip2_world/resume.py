@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from clip2.runtime.console import progress
 from clip2.runtime.errors import InputError
-from clip2.runtime.workers import worker_pool
+from clip2.runtime.workers import each
 from clip2.store.atomic import read_json, remove_left_over, write_text
 from clip2_world.marker import MARKER, write_marker
 
@@ -63,7 +62,7 @@ def make_scenes(
     if pending:
         log.info("built-in world: %d of %d scenes to render", len(pending), len(recipes))
     one = partial(_make_one, root, make, code)
-    for name in progress(_each(one, pending, workers), "built-in world: scenes", len(pending)):
+    for name in progress(each(one, pending, workers), "built-in world: scenes", len(pending)):
         log.info("built-in world: %s done", name)
     return (read_json(_part_path(root, recipe))["part"] for recipe in recipes)
 
@@ -89,13 +88,3 @@ def _make_one(root: Path, make: Callable[[Path, Any], Any], code: str, recipe: A
         part = make(root, recipe)
     write_text(_part_path(root, recipe), json.dumps({"made_from": _made_from(recipe, code), "part": part}))
     return str(recipe.name)
-
-
-def _each(one: Callable[[Any], str], recipes: Sequence[Any], workers: int) -> Iterator[str]:
-    """``one(recipe)`` for each, in this process or in others; the results as they come."""
-    if workers <= 1 or len(recipes) <= 1:
-        yield from map(one, recipes)
-        return
-    with worker_pool(min(workers, len(recipes))) as pool:
-        for future in as_completed([pool.submit(one, recipe) for recipe in recipes]):
-            yield future.result()

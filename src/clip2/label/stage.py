@@ -1,18 +1,18 @@
 """Stage `label`: tracks → named, scored, upright 3D boxes, a row a thing and sample. No human label is read."""
 
 import logging
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby, starmap
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from clip2.geometry import invert, rigid, yaw_rotation
 from clip2.label.box_iou import iou_3d, suppress
@@ -25,7 +25,7 @@ from clip2.pretrain.model import Clip2Model, load
 from clip2.pretrain.modelfiles import CONFIG, WEIGHTS
 from clip2.runtime.console import progress
 from clip2.runtime.errors import InputError
-from clip2.runtime.workers import worker_pool
+from clip2.runtime.workers import each
 from clip2.store.provenance import provenance
 from clip2.store.ragged import RaggedReader
 from clip2.store.schemas import LABELS
@@ -95,13 +95,15 @@ def run(
                          "detections: was anything found?")  # fmt: skip
     vocabulary = _vocabulary(said, settings)
     text = load(model_dir, device).encode_text(vocabulary).astype(np.float64)
-    work = [
-        (shard, data_root, model_dir, device, text, vocabulary, set[str]().union(*samples[:number]), settings)
-        for number, shard in enumerate(shards)
-    ]
+    workers = min(max(1, threads), len(shards))
+    name = partial(
+        _of_shard, data_root=data_root, model_dir=model_dir, device=device, text=text, vocabulary=vocabulary,
+        settings=settings, threads=max(1, threads // workers),
+    )  # fmt: skip
+    work = [(shard, set[str]().union(*samples[:number])) for number, shard in enumerate(shards)]
     things = []
-    for of_shard, lost in progress(_each(work, threads), "shards", len(work)):
-        things.append(of_shard)
+    for things_of_shard, lost in progress(each(name, work, workers), "shards", len(work)):
+        things.append(things_of_shard)
         counts.update(lost)
     counts["lost_of_samples_done_before"] = counts["tracks"] - sum(map(len, things))
     usual = usual_sizes(
@@ -156,36 +158,24 @@ def _vocabulary(said: set[str], settings: LabelSettings) -> list[str]:
     return [*first, *sorted(words.values())]
 
 
-def _each(work: list[tuple[Any, ...]], threads: int) -> Iterator[tuple[list[_Thing], Counter[str]]]:
-    """:func:`_of_shard` for each, in order: in this process, or each shard in one of its own."""
-    workers = min(max(1, threads), len(work))
-    of_shard = partial(_of_shard, threads=max(1, threads // workers))
-    if workers == 1:
-        yield from starmap(of_shard, work)
-        return
-    os.environ["OMP_NUM_THREADS"] = f"{max(1, threads // workers)}"  # read by what the workers import
-    with worker_pool(workers) as pool:
-        for future in [pool.submit(of_shard, *one) for one in work]:
-            yield future.result()
-
-
 def _of_shard(
-    shard: Shard,
+    work: tuple[Shard, set[str]],
     data_root: Path,
     model_dir: Path,
     device: str,
     text: Floats,
     vocabulary: list[str],
-    done: set[str],
     settings: LabelSettings,
     threads: int,
 ) -> tuple[list[_Thing], Counter[str]]:
-    """The things of a shard, but for those of samples that are ``done`` in one before it, as what both roles have is
+    """The things of a shard, but for those of samples that are done in one before it, as what both roles have is
     labelled once; and how many of its clouds could not be read."""
+    shard, done = work
     torch.set_num_threads(threads)
     around = Surroundings(shard.frames, data_root, settings)
     rows, model = list(iterate_rows(shard.tracks)), load(model_dir, device)
-    return list(_things(shard, rows, model, text, vocabulary, around, done, settings)), around.counts
+    with threadpool_limits(threads):
+        return list(_things(shard, rows, model, text, vocabulary, around, done, settings)), around.counts
 
 
 def _things(

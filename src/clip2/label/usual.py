@@ -61,7 +61,7 @@ def usual_sizes(labels: Sequence[str], extents: Sequence[Extent], well_seen: int
 
 def _usual_size(extents: Sequence[Extent], quantile: float) -> Floats:
     """(3,) length ≥ width, and height."""
-    sides = np.array([_sides(extent) for extent in extents])
+    sides = np.array([extent.high - extent.low for extent in extents])
     length, width, height = (around_mode(side, quantile) for side in (*np.sort(sides[:, :2]).T[::-1], sides[:, 2]))
     if sum(map(_seen_whole, extents)) >= LEAST_EXAMPLES:
         length, fitted_width = fitted_plan(extents)

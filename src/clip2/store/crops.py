@@ -25,12 +25,12 @@ def distinct_points(
     A point that is there twice (two readers of one scan, padded clouds) is no information, but would take another's
     place in the row. The first of equal points stays where it is; crops without doubles are returned as they are.
     """
-    order, again, lengths = _by_place(points, offsets)
+    order, again, ends = _by_place(points, offsets)
     if not again.any():
         return points, offsets
     kept = np.ones(len(points), bool)
     kept[order[again]] = False
-    return points[kept], np.concatenate([[0], np.cumsum(lengths)]).astype(offsets.dtype)
+    return points[kept], ends
 
 
 def points_by_place(
@@ -38,20 +38,21 @@ def points_by_place(
 ) -> tuple[NDArray[np.floating], NDArray[Any]]:
     """The same without doubles, each crop's points by x, then z, then y: so the order they came in says nothing, and a
     mirror image (-y) has the same."""
-    order, again, lengths = _by_place(points, offsets)
-    return points[order[~again]], np.concatenate([[0], np.cumsum(lengths)]).astype(offsets.dtype)
+    order, again, ends = _by_place(points, offsets)
+    return points[order[~again]], ends
 
 
 def _by_place(
     points: NDArray[np.floating], offsets: NDArray[np.integer]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
-    """(ΣN,) points crop by crop, by x, z, y; whether each equals the one before it; and how many in a crop do not."""
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[Any]]:
+    """(ΣN,) points crop by crop, by x, z, y; whether each equals the one before it; (B+1,) offsets without those."""
     crop = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     order = np.lexsort((points[:, 1], points[:, 2], points[:, 0], crop))  # stable: the first of equal ones comes first
     placed, crop = points[order, :3], crop[order]
     again = np.zeros(len(points), bool)
     again[1:] = (placed[1:] == placed[:-1]).all(1) & (crop[1:] == crop[:-1])
-    return order, again, np.bincount(crop[~again], minlength=len(offsets) - 1)
+    lengths = np.bincount(crop[~again], minlength=len(offsets) - 1)
+    return order, again, np.concatenate([[0], np.cumsum(lengths)]).astype(offsets.dtype)
 
 
 @dataclass(frozen=True)

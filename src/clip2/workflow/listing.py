@@ -108,7 +108,7 @@ def contents(paths: tuple[str, ...]) -> str:
     known = _known()
     digests = {path: known.content(path) for path in sorted(set(paths))}
     known.keep()
-    planned.update({path: digest for path, digest in digests.items() if os.path.isfile(path)})
+    planned.update(digests)
     return json.dumps({CONTENTS: digests})
 
 

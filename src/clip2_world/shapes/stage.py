@@ -8,7 +8,7 @@ from typing import Any
 
 from clip2.runtime.console import progress
 from clip2.runtime.errors import InputError
-from clip2.runtime.workers import worker_pool
+from clip2.runtime.workers import each
 from clip2.store.atomic import write_json
 from clip2_world.resume import COMPLETE, prepare
 from clip2_world.shapes import modelnet40_writer, pairs_writer, scanobjectnn_writer
@@ -50,9 +50,4 @@ def run(root: Path, kind: str, settings: ShapesSettings, workers: int = 1) -> No
 
 def _made(make: Callable[..., Any], names: list[str], settings: ShapesSettings, workers: int) -> Iterator[Any]:
     """What ``make`` gives for each name, in their order, made in this process or in others."""
-    job = partial(make, settings=settings)
-    if workers <= 1:
-        yield from progress(map(job, names), "classes", len(names))
-        return
-    with worker_pool(min(workers, len(names))) as pool:
-        yield from progress(pool.map(job, names), "classes", len(names))
+    yield from progress(each(partial(make, settings=settings), names, workers), "classes", len(names))
