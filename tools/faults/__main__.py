@@ -17,10 +17,10 @@ from pathlib import Path
 from clip2.runtime.console import console
 from clip2.runtime.tables import print_table
 from tools.faults.chain import Chain
-from tools.faults.running import damaged_and_run_again, edits, kills, two_at_once
+from tools.faults.running import damaged_and_run_again, edits, kills, terminations, two_at_once
 from tools.faults.single import Fault, damaged_inputs, no_room, preload
 
-SHORT = {"damage": 24, "room": 6, "kills": 4, "two": 1, "edits": 2, "again": 1}
+SHORT = {"damage": 24, "room": 6, "kills": 3, "terminations": 1, "two": 1, "edits": 2, "again": 1}
 """Group of faults → how many of it are put in the short form."""
 
 
@@ -33,6 +33,7 @@ def faults(reference: Chain, chain: Chain, groups: Iterable[str], seed: int, sho
             "damage": lambda: damaged_inputs(reference, jobs, seed),
             "room": lambda: no_room(reference, jobs),
             "kills": lambda: kills(chain, reference, jobs, seed),
+            "terminations": lambda: terminations(chain, reference, jobs, seed),
             "two": lambda: two_at_once(chain, reference, jobs),
             "edits": lambda: edits(chain, reference, jobs),
             "again": lambda: damaged_and_run_again(chain, reference, jobs, seed),

@@ -16,19 +16,30 @@ from tools.faults.single import PATIENCE, Fault, Outcome
 
 MOST_DELAY = 20.0
 """Seconds into a job after which no fault is put: training has begun long before."""
+Kill = Callable[["subprocess.Popen[str]"], None]
 
 
 def kills(chain: Chain, reference: Chain, jobs: list[Job], seed: int) -> Iterator[Fault]:
     """Every rule's job, and its run, killed in the middle; then the run again."""
-    rng = random.Random(seed)
     for kind, kill in (
         ("kill -9 of all", _kill_all),
         ("kill -9 of the run", _kill_run),
         ("kill -9 of the job", _kill_job),
-        ("SIGTERM", _terminate),
     ):
-        for job in {job.rule: job for job in jobs if job.arguments}.values():
-            yield partial(_interrupted, chain, reference, job, kind, kill, rng)
+        yield from _at_every_stage(chain, reference, jobs, seed, kind, kill)
+
+
+def terminations(chain: Chain, reference: Chain, jobs: list[Job], seed: int) -> Iterator[Fault]:
+    """Every rule's run asked to end in the middle of its job; then the run again."""
+    return _at_every_stage(chain, reference, jobs, seed, "SIGTERM", _terminate)
+
+
+def _at_every_stage(
+    chain: Chain, reference: Chain, jobs: list[Job], seed: int, kind: str, kill: Kill
+) -> Iterator[Fault]:
+    rng = random.Random(seed)
+    for job in {job.rule: job for job in jobs if job.arguments}.values():
+        yield partial(_interrupted, chain, reference, job, kind, kill, rng)
 
 
 def _interrupted(
@@ -36,7 +47,7 @@ def _interrupted(
     reference: Chain,
     job: Job,
     kind: str,
-    kill: Callable[["subprocess.Popen[str]"], None],
+    kill: Kill,
     rng: random.Random,
 ) -> Outcome:
     _forget(chain, job)
