@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import ValidationError
+from snakemake.utils import update_config
 
 from clip2.cli import build_parser, main
 from clip2.pretrain.settings import PretrainSettings
 from clip2.runtime.command_flags import parse_settings
 from clip2.runtime.errors import InputError
 from clip2.workflow.check import read_config
-from clip2.workflow.config import PARTS, Config
+from clip2.workflow.config import PARTS, Config, check_config
 
 
 def test_shipped_configurations_are_valid(repository: Path) -> None:
@@ -76,6 +77,34 @@ def test_every_key_is_explained(repository: Path) -> None:
 def test_unknown_keys_are_refused() -> None:
     with pytest.raises(ValidationError, match="treshold"):
         Config.model_validate({"detectors": {"a": {"treshold": 1}}})
+
+
+@pytest.mark.parametrize(
+    ("overlay", "said"),
+    [
+        ({"teachers": {"tiny_clip": {"templates": ["a photo"]}}}, "templates.0: 'a photo': a prompt template holds"),
+        ({"teachers": {"tiny_clip": {"templates": ["a {label}"]}}}, "exactly one {} and no other brace"),
+        ({"evaluation": {"zeroshot": {"templates": ["{} and {}"]}}}, "exactly one {} and no other brace"),
+        ({"evaluation": {"zeroshot": {"classes": ["car", "truck", "car"]}}}, "'car' stands there twice"),
+        ({"evaluation": {"seeds": [0, 1, 0]}}, "evaluation.seeds: 0 stands there twice"),
+        ({"evaluation": {"seeds": [0, -1]}}, "evaluation.seeds.1"),
+        ({"evaluation": {"objects": {"class_range": {"car": -5}}}}, "class_range.car"),
+        ({"benchmarks": {"nuscenes": {"train": ["world", "world"]}}}, "'world' stands there twice"),
+        ({"benchmarks": {"nuscenes": {"evaluation": {"zero_shot": {}}}}}, "evaluation.zero_shot"),
+        ({"benchmarks": {"nuscenes": {"evaluation": {"zeroshot": {"clases": ["car"]}}}}}, "evaluation.zeroshot.clases"),
+        ({"benchmarks": {"nuscenes": {"evaluation": {"fewshot": {"finetune_batch": 0}}}}}, "fewshot.finetune_batch"),
+        ({"models": {"small": {"lr": float("inf")}}}, "models.small.lr: Input should be a finite number"),
+        ({"detectors": {"tiny_owl": {"score_threshold": True}}}, "score_threshold is True, and has to be a number"),
+        ({"sources": {"world": {"settings": {"train_shards": 3_000_000}}}}, "train_shards"),
+    ],
+)
+def test_what_would_be_noticed_late_or_never_is_refused_at_once(repository: Path, overlay: dict, said: str) -> None:
+    raw = read_config([repository / "config.yaml"])
+    update_config(raw, overlay)
+    with pytest.raises(InputError) as error:
+        check_config(raw)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 LIFT = ["lift", "--frames", "f", "--detections", "d", "--data-root", "r", "--out", "o"]

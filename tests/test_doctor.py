@@ -119,4 +119,7 @@ def test_weights_that_are_none_are_named(checkout: Path) -> None:
     found = model("detector", str(folder), "config.json")
     assert (found.state, found.advice) == ("fail", "`git lfs pull`")
     weights.unlink()
+    weights.symlink_to("../blobs/abc")
+    assert "is a link to ../blobs/abc, where nothing is" in model("detector", str(folder), "config.json").found
+    weights.unlink()
     assert "holds no weights" in model("detector", str(folder), "config.json").found

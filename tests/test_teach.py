@@ -280,7 +280,9 @@ def test_unknown_models_say_what_to_do(model: str, pretrained: str | None, messa
 
 
 def test_a_folder_that_is_no_model_says_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be loaded"):
+    with pytest.raises(
+        InputError, match=r"open_clip_config.json: no such file, so that the folder is no open_clip model"
+    ):
         load_teacher(str(tmp_path), device="cpu")
 
 
@@ -315,7 +317,13 @@ WRONG_WEIGHTS: dict[str, tuple[bytes, str]] = {
     "another network": (plain({"conv.weight": torch.zeros(3)}), "w.pt is not of this architecture"),
     "a list": (plain([torch.zeros(3)]), "w.pt is not of this architecture"),
     "no tensors": (plain({}), "w.pt is not of this architecture"),
-    "not numbers": (plain({k: v * float("nan") for k, v in other_weights().items()}), "vectors that are not finite"),
+    "not numbers": (plain({k: v * float("nan") for k, v in other_weights().items()}), "its logit scale is nan"),
+    "zeros": (plain({k: v * 0 for k, v in other_weights().items()}), "vectors of texts that are no unit vectors"),
+    "whole numbers": (plain({k: v.int() for k, v in other_weights().items()}), "that are no unit vectors"),
+    "a picture tower of NaN": (
+        plain({k: v * float("nan") if k.startswith("visual") else v for k, v in other_weights().items()}),
+        "vectors of a picture that are no unit vectors",
+    ),
 }
 
 
@@ -345,6 +353,50 @@ def test_a_folder_with_weights_that_are_none_says_so(tmp_path: Path, name: str, 
     with pytest.raises(InputError, match=said) as error:
         load_teacher(str(tmp_path), device="cpu")
     assert "\n" not in str(error.value)
+
+
+def model_folder(folder: Path, model: object, preprocess: object) -> Path:
+    content = json.dumps({"model_cfg": model, "preprocess_cfg": preprocess})
+    (folder / "open_clip_config.json").write_text(content)
+    save_file(
+        {name: value.contiguous() for name, value in other_weights().items()}, folder / "open_clip_model.safetensors"
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("model", "preprocess", "said"),
+    [
+        ({**CONFIG, "embed_dim": 10**9}, {}, "embed_dim is 1000000000, and has to be a whole number from 1 to 20,000"),
+        ({**CONFIG, "text_cfg": {**TEXT, "layers": 10**6}}, {}, "text_cfg.layers is 1000000"),
+        ({**CONFIG, "text_cfg": {**TEXT, "vocab_size": 0}}, {}, "text_cfg.vocab_size is 0"),
+        ({**CONFIG, "vision_cfg": {**VISION, "image_size": "64"}}, {}, "vision_cfg.image_size is '64'"),
+        ([], {}, "has no `model_cfg`"),
+        (CONFIG, {"mean": [123, 116, 104], "std": [58, 57, 57]}, "not three numbers from 0 to 1 each"),
+        (CONFIG, {"mean": [0.5] * 3, "std": [0.0] * 3}, "not three numbers from 0 to 1 each"),
+        (CONFIG, {"mean": [0.5] * 2, "std": [0.5] * 2}, "not three numbers from 0 to 1 each"),
+    ],
+)
+def test_a_configuration_that_cannot_be_right_is_one_line(
+    tmp_path: Path, model: object, preprocess: object, said: str
+) -> None:
+    with pytest.raises(InputError, match=said) as error:
+        load_teacher(str(model_folder(tmp_path, model, preprocess)), device="cpu")
+    assert "\n" not in str(error.value)
+
+
+def test_a_sound_folder_is_loaded_and_one_of_links_that_lead_nowhere_named(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path, CONFIG, {})
+    assert load_teacher(str(folder), device="cpu").dim == CONFIG["embed_dim"]
+    config, weights = folder / "open_clip_config.json", folder / "open_clip_model.safetensors"
+    config.write_bytes(b"\xef\xbb\xbf" + config.read_bytes())
+    with pytest.raises(InputError, match="byte order mark"):
+        load_teacher(str(folder), device="cpu")
+    config.write_bytes(config.read_bytes()[3:])
+    weights.unlink()
+    weights.symlink_to("../blobs/abc")
+    with pytest.raises(InputError, match=r"safetensors: is a link to ../blobs/abc, where nothing is"):
+        load_teacher(str(folder), device="cpu")
 
 
 def test_an_unreachable_hub_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

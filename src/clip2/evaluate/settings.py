@@ -4,7 +4,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from clip2.runtime.settings import Settings
+from clip2.runtime.settings import Positive, Settings, Template, Words
 
 NUSCENES_CLASSES = (
     "car",
@@ -51,7 +51,7 @@ Method = Literal[
 class ObjectsSettings(Settings):
     """Which annotated objects are queries, and which points they consist of."""
 
-    class_range: dict[str, float] | None = Field(
+    class_range: dict[str, Positive] | None = Field(
         None,
         description="metres from the sensor; farther objects of the class are left out; "
         "null: the data set's own, which only nuScenes has; {} none",
@@ -112,11 +112,11 @@ class ZeroshotSettings(MeasuredSettings):
         min_length=1,
         description="methods, all on the same objects; those whose weights are not given are left out",
     )
-    classes: tuple[str, ...] = Field((), description="the classes to choose from; () the data set's own")
+    classes: Words = Field((), description="the classes to choose from; () the data set's own")
     names: dict[str, str] = Field(
         {}, description="words for a class in the prompts; a class that is not here is its name, underscores as spaces"
     )
-    templates: tuple[str, ...] = Field(
+    templates: tuple[Template, ...] = Field(
         (), description="prompt templates of clip2 and teacher_2d, averaged; () those that the model was trained with"
     )
     batch_size: int = Field(64, ge=1, description="objects in memory at a time")
@@ -143,7 +143,7 @@ class AuditSettings(Settings):
 class SearchAuditSettings(Settings):
     """What is searched for by name among the mined things, and how they are compared with human boxes."""
 
-    queries: tuple[str, ...] = Field(
+    queries: Words = Field(
         (), description="names to search for; () every fine name or category outside the benchmark's classes"
     )
     names: dict[str, str] = Field({}, description="other words for a name in the query")

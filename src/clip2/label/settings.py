@@ -4,14 +4,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from clip2.runtime.settings import Settings
+from clip2.runtime.settings import Positive, Settings, Words
 
 
 class BoxSettings(Settings):
     """How a box is fitted to a crop, and which named boxes are kept."""
 
-    classes: tuple[str, ...] = Field((), description="the classes to find; () those of the data set's benchmark")
-    class_range: dict[str, float] = Field(
+    classes: Words = Field((), description="the classes to find; () those of the data set's benchmark")
+    class_range: dict[str, Positive] = Field(
         {}, description="metres from the sensor; boxes of the class beyond are left out"
     )
     box_fit: Literal["l-shape", "axis-aligned"] = Field(

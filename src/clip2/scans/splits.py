@@ -5,6 +5,10 @@ from pydantic import Field
 from clip2.runtime.settings import Settings
 
 
+MOST_SHARDS = 10_000
+"""Ten times as many take a run ten times as long to plan: with so many, a quarter of an hour."""
+
+
 class SplitSettings(Settings):
     """Which scenes are used, and as what; each source says which words ``train`` and ``val`` take."""
 
@@ -13,9 +17,12 @@ class SplitSettings(Settings):
     train_shards: int | None = Field(
         None,
         ge=1,
+        le=MOST_SHARDS,
         description="files (and jobs) that the mining scenes are dealt out to; null: by the number of frames",
     )
-    val_shards: int | None = Field(None, ge=1, description="the same of the evaluation scenes")
+    val_shards: int | None = Field(
+        None, ge=1, le=MOST_SHARDS, description="the same of the evaluation scenes"
+    )
 
     @property
     def n_shards(self) -> dict[str, int]:

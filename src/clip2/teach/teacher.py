@@ -1,8 +1,6 @@
 """The frozen vision-language model: any open_clip model by name, hub id or folder."""
 
 import logging
-import pickle
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +13,12 @@ from torch import Tensor
 from clip2.runtime.device import resolve_device
 from clip2.runtime.errors import InputError
 from clip2.runtime.prefetch import ahead, batches, one_behind, to_host
-from clip2.scans.files import HEAD, what_is
 from clip2.teach.pixels import Picture, Pixels, pixels_for
+from clip2.teach.soundness import check_config, complaint, why_not
 
 log = logging.getLogger(__name__)
 
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
-_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 CPU_BATCH = 16
 """Pictures that go through a tower at a time, for each thread of a CPU: with 256 the activations leave the cache, and
 it takes a third longer."""
@@ -131,6 +128,8 @@ def load_teacher(model: str, pretrained: str | None = None, device: str = "auto"
         raise InputError(
             f"teacher {model!r}: an architecture needs `pretrained`; open_clip.list_pretrained() lists them"
         )
+    if Path(model).is_dir():
+        check_config(Path(model))
     where = resolve_device(device)
     quick_gelu = _quick_gelu(name, pretrained)
     try:
@@ -140,17 +139,13 @@ def load_teacher(model: str, pretrained: str | None = None, device: str = "auto"
         tokenizer = open_clip.get_tokenizer(name)
     except Exception as error:  # of weights that are none, open_clip and torch raise what they come upon
         raise InputError(
-            f"teacher {model!r} (weights {pretrained!r}) cannot be loaded: {_why(model, pretrained, error)}"
+            f"teacher {model!r} (weights {pretrained!r}) cannot be loaded: {why_not(model, pretrained, error)}"
         ) from error
     network.eval().requires_grad_(False)
     if where.type == "cuda":
         network.half()
-    with torch.inference_mode():
-        vector = network.encode_text(tokenizer(["a"]).to(where))
-    if not vector.isfinite().all():
-        raise InputError(f"teacher {model!r} (weights {pretrained!r}): gives vectors that are not finite; get it again")
     size = network.visual.image_size
-    return Teacher(
+    teacher = Teacher(
         model=model,
         pretrained=pretrained,
         network=network,
@@ -158,35 +153,19 @@ def load_teacher(model: str, pretrained: str | None = None, device: str = "auto"
         preprocess=preprocess,
         pixels=pixels_for(preprocess, where),
         device=where,
-        dim=vector.shape[-1],
+        dim=_dim(network, tokenizer, where),
         image_size=size[0] if isinstance(size, tuple) else size,
         logit_scale=float(network.logit_scale.exp()),
     )
+    if found := complaint(teacher):
+        raise InputError(f"teacher {model!r} (weights {pretrained!r}): {found}; get it again")
+    return teacher
 
 
-def _why(model: str, pretrained: str | None, error: Exception) -> str:
-    """What is wrong with a model or its weights, in one line."""
-    files = [Path(pretrained)] if pretrained and Path(pretrained).is_file() else []
-    folder = Path(model)
-    if folder.is_dir():
-        files = [path for path in sorted(folder.iterdir()) if path.suffix in _WEIGHTS]
-        if not files:
-            return f"the folder holds no weights ({', '.join(_WEIGHTS)}); save them beside its open_clip_config.json"
-    for path in files:
-        with path.open("rb") as file:
-            kind = what_is(file.read(HEAD))
-        if kind and "PyTorch" not in kind and "pickle" not in kind:
-            return f"{path.name} is {kind}"
-    words = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, pickle.UnpicklingError) or "weights_only" in words.lower():
-        return "the file holds more than tensors (pickled objects), which is not run; save `model.state_dict()` alone"
-    if files and isinstance(error, KeyError | RuntimeError | AttributeError | TypeError | StopIteration | IndexError):
-        missing = re.findall(r'"([\w.]+)"', words.partition("Unexpected key")[0]) or re.findall(r"'([\w.]+)'", words)
-        lacks = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
-        return f"{files[0].name} is not of this architecture" + (
-            f"; it lacks {lacks}" if lacks else f" ({words[:200]})"
-        )
-    return f"{words[:300]}; without a network, download it first and give its folder"
+def _dim(network: Any, tokenizer: Any, device: torch.device) -> int:
+    """D of the vectors."""
+    with torch.inference_mode():
+        return int(network.encode_text(tokenizer(["a"]).to(device)).shape[-1])
 
 
 def _quick_gelu(model: str, pretrained: str | None) -> bool:

@@ -7,7 +7,7 @@ a change elsewhere in the configuration does not touch it.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from clip2.detect.settings import DetectSettings
 from clip2.evaluate.ensemble.settings import EnsembleSettings
@@ -23,7 +23,7 @@ from clip2.label.settings import LabelSettings
 from clip2.lift.settings import LiftSettings
 from clip2.pretrain.settings import PretrainSettings
 from clip2.runtime.errors import InputError
-from clip2.runtime.settings import Settings
+from clip2.runtime.settings import Settings, distinct
 from clip2.segment.settings import SegmentSettings
 from clip2.teach.settings import TeachSettings
 from clip2.track.settings import TrackSettings
@@ -31,6 +31,7 @@ from clip2.workflow.sources import BY_BOXES, MODULES, Source
 
 Name = Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")]
 """It becomes part of file names, which dots and plus signs separate."""
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Task = Literal["zeroshot", "fewshot", "localization", "retrieval"]
 
 
@@ -51,8 +52,12 @@ class BenchmarkConfig(Settings):
     """One benchmark: `results/{name}_{task}.json`."""
 
     source: Name = Field(description="key of `sources`: whose evaluation objects are asked about")
-    train: tuple[Name, ...] = Field(min_length=1, description="keys of `sources`: what the model's triplets come from")
-    tasks: tuple[Task, ...] = Field(("zeroshot",), description="what `results/benchmark.json` gathers of it")
+    train: Annotated[tuple[Name, ...], AfterValidator(distinct)] = Field(
+        min_length=1, description="keys of `sources`: what the model's triplets come from"
+    )
+    tasks: Annotated[tuple[Task, ...], AfterValidator(distinct)] = Field(
+        ("zeroshot",), description="what `results/benchmark.json` gathers of it"
+    )
     detector: Name | None = Field(None, description="instead of the experiment's")
     segmenter: Name | None = Field(None, description="instead of the experiment's")
     lifter: Name | None = Field(None, description="instead of the experiment's")
@@ -61,8 +66,9 @@ class BenchmarkConfig(Settings):
     shared_scenes: bool = Field(
         False, description="evaluate on scenes that were mined for the model, too; the result says on how many"
     )
-    evaluation: dict[str, dict[str, Any]] = Field(
-        {}, description="sections of `evaluation` (zeroshot, fewshot …) and the keys that differ for this benchmark"
+    evaluation: dict[Task, dict[str, Any]] = Field(
+        {},
+        description="sections of `evaluation` for its tasks (zeroshot, fewshot …) and the keys that differ for this benchmark",
     )
 
 
@@ -98,7 +104,7 @@ class EvaluationConfig(Settings):
     retrieval: RetrievalSettings = RetrievalSettings()
     audit: AuditSettings = AuditSettings()
     search_audit: SearchAuditSettings = SearchAuditSettings()
-    seeds: tuple[int, ...] = Field(
+    seeds: Annotated[tuple[Seed, ...], AfterValidator(distinct)] = Field(
         (0, 1, 2), min_length=2, description="seeds of the trainings that `results/{benchmark}_seeds.json` compares"
     )
 
@@ -154,11 +160,21 @@ class Config(Settings):
                 self._need(f"benchmarks.{name}.train", source, "sources")
                 if MODULES[self.sources[source].kind].frames is None:
                     raise ValueError(f"benchmarks.{name}.train: {source!r} has no images to mine triplets from")
+            self._own_evaluation_is_right(name, benchmark)
             self._tasks_have_something_to_ask(name, benchmark)
         for name, baseline in self.baselines.items():
             if baseline is not None and baseline.pairs is not None:
                 self._need(f"baselines.{name}.pairs", baseline.pairs, "sources")
         return self
+
+    def _own_evaluation_is_right(self, name: str, benchmark: BenchmarkConfig) -> None:
+        """Else the job that measures would say so, when all is trained."""
+        for task, own in benchmark.evaluation.items():
+            general = getattr(self.evaluation, task).model_dump()
+            try:
+                type(getattr(self.evaluation, task)).model_validate(general | own)
+            except ValidationError as error:
+                raise ValueError(f"benchmarks.{name}.evaluation.{task}.{_first(error)}") from None
 
     def _tasks_have_something_to_ask(self, name: str, benchmark: BenchmarkConfig) -> None:
         kind = self.sources[benchmark.source].kind
@@ -213,6 +229,11 @@ def check_config(raw: dict[str, Any]) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"config: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}") from None
+        raise InputError(f"config: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """Key and message of the first thing that is wrong."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    return f"{key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}"

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from clip2.runtime.console import console
 from clip2.runtime.errors import InputError
+from clip2.scans.files import absent
 from clip2.workflow.check import read_config
 from clip2.workflow.config import lifted_by
 from clip2.workflow.experiment import Experiment
@@ -273,6 +274,8 @@ def _model_folder(what: str, folder: Path, config: str) -> Finding:
         missing = config if weights else "weights"
         return Finding("fail", what, f"{folder}: holds no {missing}", "get it again, with all of its files")
     for path in weights:
+        if not path.is_file():
+            return Finding("fail", what, absent(path), "get it again, as files and not as links")
         try:
             if path.suffix == ".safetensors":
                 with safe_open(path, "pt"):

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from clip2.evaluate.settings import MeasuredSettings
+from clip2.runtime.settings import Template, Words
 
 FewshotMethod = Literal["zeroshot", "clip2_linear", "clip2_finetune", "teacher_2d_linear"]
 
@@ -17,11 +18,11 @@ class FewshotSettings(MeasuredSettings):
         min_length=1,
         description="methods, all on the same shots and the same objects",
     )
-    classes: tuple[str, ...] = Field((), description="the classes to choose from; () those of the data set's benchmark")
+    classes: Words = Field((), description="the classes to choose from; () those of the data set's benchmark")
     names: dict[str, str] = Field(
         {}, description="words for a class in the prompts; a class that is not here is its name, underscores as spaces"
     )
-    templates: tuple[str, ...] = Field(
+    templates: tuple[Template, ...] = Field(
         (), description="prompt templates, averaged; () those that the model was trained with"
     )
     shots: tuple[int, ...] = Field((1, 2, 4, 8, 16), min_length=1, description="training objects a class, rising")

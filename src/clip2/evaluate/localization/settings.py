@@ -6,6 +6,7 @@ from pydantic import Field
 
 from clip2.evaluate.settings import NUSCENES_CLASS_RANGE, MeasuredSettings
 from clip2.label.settings import BoxSettings
+from clip2.runtime.settings import Positive, Template
 
 LocalizeMethod = Literal["clip2", "teacher_2d", "detector", "chance"]
 
@@ -22,13 +23,13 @@ class LocalizeSettings(MeasuredSettings, BoxSettings):
     other_names: tuple[str, ...] = Field(
         (), description="names of other things, which compete with the classes for a proposal and are then left out"
     )
-    templates: tuple[str, ...] = Field(
+    templates: tuple[Template, ...] = Field(
         (), description="prompt templates, averaged; () those that the model was trained with"
     )
     synonyms: dict[str, str] = Field(
         {}, description="detector's label → class, for words that no annotation of the class has"
     )
-    class_range: dict[str, float] = Field(
+    class_range: dict[str, Positive] = Field(
         NUSCENES_CLASS_RANGE,
         description="metres from the sensor; boxes of the class beyond are left out, annotated or not",
     )

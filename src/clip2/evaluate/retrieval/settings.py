@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from clip2.evaluate.settings import MeasuredSettings
+from clip2.runtime.settings import Template, Words
 
 RetrievalMethod = Literal["clip2", "teacher_2d", "chance"]
 
@@ -15,11 +16,11 @@ class RetrievalSettings(MeasuredSettings):
     methods: tuple[RetrievalMethod, ...] = Field(
         ("clip2", "teacher_2d", "chance"), min_length=1, description="who ranks the objects"
     )
-    queries: tuple[str, ...] = Field(
+    queries: Words = Field(
         (), description="names to search for; () every fine name or category outside the benchmark's classes"
     )
     names: dict[str, str] = Field({}, description="other words for a name in the prompts")
-    templates: tuple[str, ...] = Field(
+    templates: tuple[Template, ...] = Field(
         (), description="prompt templates, averaged; () those that the model was trained with"
     )
     ks: tuple[int, ...] = Field(

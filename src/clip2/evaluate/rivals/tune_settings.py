@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from clip2.runtime.settings import Settings
+from clip2.runtime.settings import Settings, Template
 
 
 class TuneSettings(Settings):
@@ -20,7 +20,7 @@ class TuneSettings(Settings):
     )
     model: str = Field("ViT-L-14", description="teacher: open_clip architecture, hub id (hf-hub:org/name) or folder")
     pretrained: str | None = Field(None, description="teacher's weights, by name or file; only for an architecture")
-    templates: tuple[str, ...] = Field((), description="prompt templates for the labels; () the method's own")
+    templates: tuple[Template, ...] = Field((), description="prompt templates for the labels; () the method's own")
     max_triplets: int = Field(100_000, ge=0, description="more than these are thinned evenly; 0 takes all")
     min_points: int = Field(5, ge=1, description="crops with fewer points are not used")
     agreement: Literal["off", "drop"] = Field(
