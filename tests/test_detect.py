@@ -372,7 +372,7 @@ def test_bad_images_are_passed_over_and_reported(tmp_path: Path) -> None:
 
 
 @needs_tiny_owl
-def test_weights_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
+def test_scores_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     broken = tmp_path / "broken"
@@ -380,11 +380,12 @@ def test_weights_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
     for file in TINY_OWL.iterdir():
         os.symlink(file, broken / file.name)
     weights = load_file(TINY_OWL / "model.safetensors")
-    weights["class_head.logit_shift.bias"].fill_(torch.nan)
+    scale = torch.full_like(weights["layer_norm.weight"], 3e38, dtype=torch.float32)
+    weights["layer_norm.weight"] = scale  # finite, unlike what comes of it
     (broken / "model.safetensors").unlink()
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     frames = make_frames(tmp_path, [(160, 90)])
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(InputError, match="gives scores or boxes that are not finite"):
         run(frames, tmp_path, tmp_path / "out.parquet", tiny().model_copy(update={"model": str(broken)}), "cpu")
 
 

@@ -1,12 +1,18 @@
 """Detectors of each family, built small and loaded as a user's would be, against transformers' plain use of them."""
 
+import json
+import logging
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from operators import WAITING, Operators
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import (
     AutoModelForZeroShotObjectDetection,
@@ -405,3 +411,70 @@ def test_a_detector_without_weights(owl_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="needs config, processor and safetensors") as caught:
         load_detector(str(tmp_path), None, CPU)
     assert "\n" not in str(caught.value)
+
+
+def weights(change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Callable[[Path], None]:
+    def rewrite(folder: Path) -> None:
+        file = folder / "model.safetensors"
+        save_file(change(load_file(file)), file, {"format": "pt"})
+
+    return rewrite
+
+
+def configuration(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def rewrite(folder: Path) -> None:
+        content = json.loads((folder / "config.json").read_text())
+        change(content)
+        (folder / "config.json").write_text(json.dumps(content))
+
+    return rewrite
+
+
+def remove_tokenizer(folder: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"):
+        (folder / name).unlink(missing_ok=True)
+
+
+DAMAGED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "heads missing": (
+        weights(lambda w: {k: v for k, v in w.items() if not k.startswith("class_head")}),
+        r"lacks 6 weights of the model type owlv2 \(class_head",
+    ),
+    "a prefix": (weights(lambda w: {f"module.{k}": v for k, v in w.items()}), r"lacks .* there are others \(module\."),
+    "another family": (configuration(lambda c: c.update(model_type="owlvit")), "lacks .* model type owlvit"),
+    "another size": (
+        weights(lambda w: w | {"class_head.dense0.bias": torch.zeros(3)}),
+        r"class_head.dense0.bias is of size \[3\], but by config.json of",
+    ),
+    "not finite": (
+        weights(lambda w: w | {"layer_norm.bias": w["layer_norm.bias"] * torch.nan}),
+        r"1 weights hold .* not finite \(layer_norm.bias\)",
+    ),
+    "no words": (remove_tokenizer, "has no tokenizer files"),
+    "no heads": (configuration(lambda c: c["text_config"].update(num_attention_heads=0)), "division or modulo by zero"),
+    "text for a number": (configuration(lambda c: c["text_config"].update(num_hidden_layers="3")), "expected int"),
+    "a huge picture": (configuration(lambda c: c["vision_config"].update(image_size=10**9)), "cannot be loaded"),
+}
+
+
+@pytest.mark.parametrize("owl_folder", ["owlv2"], indirect=True)
+@pytest.mark.parametrize(("damage", "said"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_detector_is_refused_in_one_line(
+    owl_folder: Path, tmp_path: Path, damage: Callable[[Path], None], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(owl_folder, tmp_path, dirs_exist_ok=True)
+    damage(tmp_path)
+    with pytest.raises(InputError, match=said) as caught:
+        load_detector(str(tmp_path), None, CPU)
+    assert str(caught.value).startswith(str(tmp_path))
+    assert "\n" not in str(caught.value)
+    assert "REPORT" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("owl_folder", ["owlv2"], indirect=True)
+def test_weights_without_a_use_are_told(owl_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.copytree(owl_folder, tmp_path, dirs_exist_ok=True)
+    weights(lambda w: w | {"extra": torch.zeros(1)})(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        load_detector(str(tmp_path), None, CPU)
+    assert "1 weights that the model type owlv2 has no use for (extra)" in caplog.text

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def test_yaw_survives_a_tilted_camera(tmp_path: Path, tilt: float) -> None:
     for folder, content in (("label_2", "".join(lines)), ("calib", calibration(frame, 0))):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "000000.txt").write_text(content)
-    ((sample, boxes),) = read_kitti.read(tmp_path)
+    ((sample, boxes),) = read_kitti.read(tmp_path, Counter())
     assert sample == "000000"
     assert {box.name for box in boxes} == {"delivery robot"}
     found = np.array([box.box for box in boxes])
@@ -165,7 +166,7 @@ def test_kittis_own_labels_are_read(realdata: Path) -> None:
     """Against boxes in the velodyne's frame that were worked out from the same files elsewhere."""
     content = json.loads((realdata / "frames.json").read_text())["frames"]
     expected = {Path(frame["cloud"]["path"]).stem: frame["boxes"] for frame in content if frame["set"] == "kitti"}
-    found = dict(read_kitti.read(realdata / "kitti"))
+    found = dict(read_kitti.read(realdata / "kitti", Counter()))
     assert found.keys() == expected.keys()
     checked = 0
     for sample, boxes in expected.items():

@@ -184,7 +184,7 @@ def test_a_score_that_some_lack_is_refused(tmp_path: Path) -> None:
 def test_scores_are_from_0_to_1(tmp_path: Path, score: float) -> None:
     content = coco()
     content["annotations"][3]["score"] = score
-    with pytest.raises(InputError, match=r"annotation 3: score (.* is not from 0 to 1; divide percents|is inf, not)"):
+    with pytest.raises(InputError, match=r"annotation 3: score (.* is not from 0 to 1; divide percents|is (inf|nan), not)"):
         read_json(tmp_path, content)
     with pytest.raises(InputError, match=r"row 3(: score .* is not from 0 to 1|: column score is empty)"):
         read_parquet(tmp_path, table(score=[0.9] * 3 + [score] + [0.9] * 4))

@@ -1,11 +1,12 @@
 """Model id or folder → the detector of its family."""
 
+import logging
+import textwrap
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForZeroShotObjectDetection, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
@@ -16,6 +17,7 @@ from clip2.detect.grounding import GroundingDetector
 from clip2.detect.owl import OwlDetector
 from clip2.runtime.errors import InputError
 
+log = logging.getLogger(__name__)
 FAMILIES: dict[str, type[Any]] = {
     "owlvit": OwlDetector,
     "owlv2": OwlDetector,
@@ -60,25 +62,80 @@ def load_pretrained(
         role, kind: what the model is for, and what it has to be, for messages.
 
     Raises:
-        InputError: no such folder, the hub cannot be reached, or it is of another type.
+        InputError: no such folder, the hub cannot be reached, it is of another type, or it lacks weights or words.
     """
     _check_name(model)
     transformers_logging.disable_progress_bar()
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # of weights it prints a table; what matters of it is said below
     try:
         config = AutoConfig.from_pretrained(model, revision=revision)
         if config.model_type not in known:
             types = ", ".join(sorted(known))
             raise InputError(f"{model}: a {config.model_type} model, not a {kind}; give one of: {types}")
         processor = AutoProcessor.from_pretrained(model, revision=revision)
-        network = auto.from_pretrained(
+        network, loaded = auto.from_pretrained(
             model,
             revision=revision,
             dtype=torch.float32,
             use_safetensors=True,  # never a pickle
+            ignore_mismatched_sizes=True,  # they are refused below, by name
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # of a configuration that makes no sense, libraries raise all there is
         raise InputError(_explain(model, error, role)) from None
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    _check_words(model, processor)
+    _check_weights(model, config.model_type, network, loaded)
     return network.eval().requires_grad_(False), processor, config
+
+
+def _check_words(model: str, processor: Any) -> None:
+    """Without its files a tokenizer is built that knows no word, and to which all names are the same."""
+    tokenizer = getattr(processor, "tokenizer", None)
+    if tokenizer is not None and not set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens):
+        raise InputError(f"{model}: has no tokenizer files (tokenizer.json …); save it again with its processor")
+
+
+def _check_weights(model: str, kind: str, network: torch.nn.Module, loaded: dict[str, Any]) -> None:
+    """Weights that the files lack would be random, without a word.
+
+    Raises:
+        InputError: weights are missing, of another size or not finite.
+    """
+    missing, unused = sorted(loaded["missing_keys"]), sorted(loaded["unexpected_keys"])
+    if missing:
+        others = f"; there are others ({_some(unused)})" if unused else ""
+        raise InputError(
+            f"{model}: lacks {len(missing)} weights of the model type {kind} ({_some(missing)}){others}; "
+            "save it again with save_pretrained, or get another copy"
+        )
+    if sizes := sorted(loaded["mismatched_keys"]):
+        name, there, expected = sizes[0]
+        raise InputError(
+            f"{model}: {name} is of size {[*there]}, but by config.json of {[*expected]} ({len(sizes)} such weights); "
+            "get config.json and weights of one model"
+        )
+    if bad := [name for name, weight in network.named_parameters() if not _is_finite(weight)]:
+        raise InputError(
+            f"{model}: {len(bad)} weights hold numbers that are not finite ({_some(bad)}); get another copy"
+        )
+    if unused:
+        log.warning(
+            "%s: %d weights that the model type %s has no use for (%s)", model, len(unused), kind, _some(unused)
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+
+
+def _is_finite(weight: torch.Tensor) -> bool:
+    """Its extremes are NaN where one number is: one pass, no copy."""
+    return not weight.numel() or all(bool(extreme.isfinite()) for extreme in torch.aminmax(weight.detach()))
 
 
 def model_spec(model: str, config: Any, dtype: torch.dtype) -> dict[str, Any]:
@@ -110,10 +167,10 @@ def _check_name(model: str) -> None:
 
 
 def _explain(model: str, error: Exception, role: str) -> str:
-    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    said = textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__
     if Path(model).is_dir():
-        return f"{model}: cannot be loaded as a {role} ({first_line}); it needs config, processor and safetensors files"
+        return f"{model}: cannot be loaded as a {role} ({said}); it needs config, processor and safetensors files"
     return (
         f"cannot load {role} {model}: not a local folder, and the model hub cannot be reached or has no such model "
-        f"({first_line}); give a folder, or download it first where there is a network"
+        f"({said}); give a folder, or download it first where there is a network"
     )

@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clip2.detect.coco import annotation_rows, annotations, coco_named, coco_table, is_real, not_coco, told
 from clip2.detect.found import Found
+from clip2.detect.names import Names
 from clip2.detect.vocabulary import Vocabulary
 from clip2.runtime.errors import InputError
 from clip2.runtime.trial import try_reading
@@ -20,10 +22,10 @@ log = logging.getLogger(__name__)
 
 
 class Row(NamedTuple):
-    """One box: where it stands in the file, frame id or image path, box xyxy, label, score or None."""
+    """One box: where it stands in the file, frame id, box xyxy, label, score or None."""
 
     place: str
-    name: str
+    frame: str
     box: list[float]
     label: str
     score: float | None
@@ -32,6 +34,12 @@ class Row(NamedTuple):
 EMPTY = Found(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 BEYOND = 0.1
 """Share of the picture's side by which a box may reach beyond it: detectors' boxes do, a little."""
+FAR = 1e9
+"""Pixels; what is further out is there, which single precision can hold."""
+OTHER_SCORES = ("confidence", "conf", "prob", "probability")
+"""What detectors call a score, too; taken where there is none of that name."""
+ROUNDING = 1e-6
+"""By which a score may be beyond 0 and 1."""
 MOST_IMPOSSIBLE = 0.05
 """Share of boxes that cannot be boxes of their pictures, above which they are boxes of another convention."""
 
@@ -51,25 +59,26 @@ def read_boxes(
         frames: frame id → image path, of one shard. The file may hold other shards' boxes too.
         sizes: frame id → (width, height) of its picture, pixels.
         known: frame ids and image paths of other shards: boxes that belong to no frame at all are counted.
-        counts: ``of_no_frame``, ``without_score``, ``without_side``, ``below_a_pixel`` and ``beyond_the_picture``.
+        counts: ``of_no_frame``, ``without_score``, ``without_side``, ``below_a_pixel`` and ``beyond_the_picture``; of
+            COCO files also those of :func:`clip2.detect.coco.annotations`.
 
     Returns:
         frame id → boxes, in the order of the file.
 
     Raises:
-        InputError: missing or not of a known form, a label that the vocabulary lacks, boxes of another convention, or
-            no box is of any known frame.
+        InputError: missing or not of a known form, a label that the vocabulary lacks, boxes of another convention or of
+            other pictures, or no box is of any known frame.
     """
     path, counts = Path(path), Counter() if counts is None else counts
     if not frames:
         return {}
     if not path.is_file():
         raise InputError(f"{path}: no such file of boxes; check `boxes`")
-    names = Names(frames, known)
-    reader = _parquet_rows if path.suffix == ".parquet" else _coco_rows
+    names = Names(path, frames, known)
+    parquet = path.suffix == ".parquet"
     index = vocabulary.index()
     columns: dict[str, tuple[list[list[float]], list[float], list[int]]] = defaultdict(lambda: ([], [], []))
-    for row in reader(path, names):
+    for row in _parquet_rows(path, names) if parquet else _coco_rows(path, names, sizes or {}, counts):
         label = index.get(row.label.replace("_", " ").lower())
         if label is None:
             raise InputError(
@@ -78,66 +87,33 @@ def read_boxes(
             )
         if not np.isfinite(row.box).all():
             raise InputError(f"{path}, {row.place}: the box is not finite: {row.box}; drop it")
-        if row.score is not None and not 0 <= row.score <= 1:
+        if row.score is not None and not -ROUNDING <= row.score <= 1 + ROUNDING:
             raise InputError(f"{path}, {row.place}: score {row.score:g} is not from 0 to 1; divide percents by 100")
         counts["without_score"] += row.score is None
-        boxes, scores, labels = columns[names.frame_of(row.name) or ""]
+        boxes, scores, labels = columns[row.frame]
         boxes.append(row.box)
-        scores.append(1.0 if row.score is None else row.score)
+        scores.append(1.0 if row.score is None else min(max(row.score, 0.0), 1.0))
         labels.append(label)
     counts["of_no_frame"] += names.n_of_none
-    if not columns and not names.n_of_others:  # not one is of a frame: a mistake in the names
+    of_known = columns or names.n_of_others or counts["crowd_or_ignored"]
+    if not of_known:  # not one is of a frame: a mistake in the names
         frame, image = next(iter(frames.items()))
         raise InputError(
             f"{path}: no box in it belongs to a frame of this shard; frames go by their frame_id ({frame}) "
             f"or image path ({image}){names.examples()}"
         )
     found = {
-        frame: Found(np.array(b, np.float32).reshape(-1, 4), np.array(s, np.float32), np.array(n, np.int64))
+        frame: Found(np.clip(np.array(b), -FAR, FAR).astype(np.float32), np.array(s, np.float32), np.array(n, np.int64))
         for frame, (b, s, n) in columns.items()
     }
     _check_convention(path, found, sizes or {}, counts)
     if counts["of_no_frame"]:
         log.warning("%s: %d boxes belong to no frame%s", path, counts["of_no_frame"], names.examples())
+    for what in told(counts):
+        log.warning("%s: of the boxes, %s", path, what)
     if counts["without_score"]:
         log.warning("%s: %d boxes have no score: 1 is taken, as for what people drew", path, counts["without_score"])
     return found
-
-
-class Names:
-    """What frames are called in the file: by id or image path, or a longer path that ends in the image path."""
-
-    def __init__(self, frames: Mapping[str, str], known: Collection[str]) -> None:
-        self._frame_of = {**{image: frame for frame, image in frames.items()}, **{frame: frame for frame in frames}}
-        self._known = known if isinstance(known, set | frozenset) else set(known)
-        self.n_of_none = self.n_of_others = 0
-        self._unknown: list[str] = []
-
-    def frame_of(self, name: str) -> str | None:
-        """The shard's frame that a name means."""
-        name = name.replace("\\", "/")
-        while True:
-            if name in self._frame_of:
-                return self._frame_of[name]
-            if name in self._known or "/" not in name:
-                return None
-            name = name.partition("/")[2]
-
-    def count_other(self, name: str) -> None:
-        """Count a box whose frame is not in the shard."""
-        short = name.replace("\\", "/")
-        while short not in self._known and "/" in short:
-            short = short.partition("/")[2]
-        if short in self._known:
-            self.n_of_others += 1
-            return
-        self.n_of_none += 1
-        if len(self._unknown) < 3 and name not in self._unknown:
-            self._unknown.append(name)
-
-    def examples(self) -> str:
-        """Of names that mean no frame."""
-        return f"; the file has {', '.join(self._unknown)}" if self._unknown else ""
 
 
 def _check_convention(
@@ -193,7 +169,9 @@ def _file_rows(path: Path, file: pq.ParquetFile, names: Names) -> Iterator[Row]:
             f"{path}: has columns {', '.join(sorted(have))}; "
             "needs frame_id or image_path, box or x0 y0 x1 y1, label, and score where there is one"
         )
-    score = ["score"] if "score" in have else []
+    score = ["score"] if "score" in have else [name for name in OTHER_SCORES if name in have and _is_number(have[name])]
+    if score and (score := score[:1]) != ["score"]:
+        _tell_other_score(path, score[0])
     for name in (key, "label"):
         _expect(path, name, have[name], _is_text(have[name]), "text" if name == key else "names")
     for name in score + (box if box != ["box"] else []):
@@ -213,7 +191,9 @@ def _file_rows(path: Path, file: pq.ParquetFile, names: Names) -> Iterator[Row]:
             for name in ("label", *score):
                 if values[name] is None or values[name] != values[name]:  # NaN, as pandas has it
                     raise InputError(f"{path}, {place}: column {name} is empty; drop the row, or fill it in")
-            yield Row(place, values[key], list(map(float, corners)), values["label"], values.get("score"))
+            frame = names.frame_of(values[key]) or ""
+            given = values[score[0]] if score else None
+            yield Row(place, frame, list(map(float, corners)), values["label"], given)
         number += batch.num_rows
 
 
@@ -252,79 +232,37 @@ def _is_number(type: pa.DataType) -> bool:
 # --- COCO ------------------------------------------------------------------------------------------------------------
 
 
-def _coco_rows(path: Path, names: Names) -> Iterator[Row]:
+def _coco_rows(path: Path, names: Names, sizes: Mapping[str, tuple[int, int]], counts: Counter[str]) -> Iterator[Row]:
     """A COCO data set, or a plain list of results with names instead of numbers."""
     data = read_json(path)
-    images: dict[str, str] = {}
-    categories: dict[str, str] = {}
-    rows, where = data, "result"
-    if isinstance(data, dict):
-        images = coco_table(path, data, "images", "file_name")
-        categories = coco_table(path, data, "categories", "name")
-        rows, where = data.get("annotations"), "annotation"
-    if not isinstance(rows, list):
-        raise not_coco(path, f"no list of {where}s")
-    scored = [isinstance(row, dict) and row.get("score") is not None for row in rows]
-    for number, row in enumerate(rows):
-        place = f"{where} {number}"
-        if not isinstance(row, dict):
-            raise not_coco(path, f"{place} is no object")
-        name = coco_named(path, place, row.get("image_id"), images, "image_id")
-        if names.frame_of(name) is None:
-            names.count_other(name)
-            continue
+    table = coco_table(path, data, "categories", "name") if isinstance(data, dict) else {}
+    categories = {key: category["name"] for key, category in table.items()}
+    rows = [row for row in annotation_rows(path, data) if isinstance(row, dict)]
+    key = "score"
+    if not (scored := any(row.get(key) is not None for row in rows)):
+        others = (other for other in OTHER_SCORES if any(_is_finite(row.get(other)) for row in rows))
+        if other := next(others, None):
+            key, scored = other, True
+            _tell_other_score(path, key)
+    for place, frame, row, (across, down) in annotations(path, data, names, sizes, counts):
         given = row["category"] if row.get("category_id") is None and "category" in row else row.get("category_id")
         box = row.get("bbox")
-        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_real, box)):
+        if not isinstance(box, list) or len(box) != 4 or not all(map(is_real, box)):
             raise not_coco(path, f"{place}: bbox is {box!r}, not four numbers x y width height")
-        score = row.get("score")
-        if score is None and any(scored):
-            raise not_coco(path, f"{place} has no score, but others have")
-        if score is not None and not _is_real(score):
-            raise not_coco(path, f"{place}: score is {score!r}, not a number")
+        score = row.get(key)
+        if score is None and scored:
+            raise not_coco(path, f"{place} has no {key}, but others have")
+        if score is not None and not _is_finite(score):
+            raise not_coco(path, f"{place}: {key} is {score!r}, not a number")
         x, y, width, height = map(float, box)
+        corners = [x * across, y * down, (x + width) * across, (y + height) * down]
         label = coco_named(path, place, given, categories, "category")
-        yield Row(place, name, [x, y, x + width, y + height], label, None if score is None else float(score))
+        yield Row(place, frame, corners, label, None if score is None else float(score))
 
 
-def coco_table(path: Path, data: Mapping[str, Any], key: str, value: str) -> dict[str, str]:
-    """Id (as text: exporters mix 7 and "7") → value, of a COCO table."""
-    rows = data.get(key)
-    if not isinstance(rows, list):
-        raise not_coco(path, f"no list of {key}")
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict) or not isinstance(row.get(value), str) or not _is_id(row.get("id")):
-            raise not_coco(path, f"{key}, number {number}, has no id or no {value}")
-    return {_as_text(row["id"]): row[value] for row in rows}
+def _is_finite(value: Any) -> bool:
+    return is_real(value) and value == value
 
 
-def coco_named(path: Path, place: str, given: Any, table: Mapping[str, str], what: str) -> str:
-    """What a table says of an id, or a name that stands in its place."""
-    if _is_id(given):
-        if (found := table.get(_as_text(given))) is not None:
-            return found
-        if isinstance(given, str):
-            return given
-        raise InputError(
-            f"{path}, {place}: {what} {given!r} is a number that no table explains; give an object with images, "
-            "categories and annotations, or frame ids and names instead of numbers"
-        )
-    raise not_coco(path, f"{place}: {what} is {given!r}")
-
-
-def _is_real(value: Any) -> bool:
-    return (isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300) or value != value
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int | float | str) and not isinstance(value, bool)
-
-
-def _as_text(given: int | float | str) -> str:
-    """Ids that went through pandas are 7.0."""
-    return str(int(given)) if isinstance(given, float) and given.is_integer() else str(given)
-
-
-def not_coco(path: Path, reason: str) -> InputError:
-    """For what is in another form."""
-    return InputError(f"{path}: not COCO-style JSON ({reason}); see docs/detectors.md")
+def _tell_other_score(path: Path, key: str) -> None:
+    log.warning("%s: has no score, so `%s` is taken for it", path, key)

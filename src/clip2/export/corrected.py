@@ -1,5 +1,7 @@
 """Command `import-labels`: boxes that people corrected in a tool become a folder's labels (docs/your_own_data.md)."""
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +17,9 @@ from clip2.scans.folder.calibration import METRES, upright_metres
 from clip2.scans.folder.files import Scene, find_scenes
 from clip2.store.atomic import write_json
 
-READERS: dict[str, Callable[[Path], Iterator[SampleBoxes]]] = dict(
+log = logging.getLogger(__name__)
+
+READERS: dict[str, Callable[[Path, Counter[str]], Iterator[SampleBoxes]]] = dict(
     zip(CORRECTED, (read_kitti.read, read_nuscenes.read, read_sustechpoints.read), strict=True)
 )
 """Format → reader of its labels."""
@@ -23,6 +27,8 @@ READERS: dict[str, Callable[[Path], Iterator[SampleBoxes]]] = dict(
 
 def import_labels(format: str, source: Path, out: Path, replace: bool = False) -> tuple[int, int]:
     """Write ``labels/STEM.json`` of each sample that the tool's labels are of, an empty list where it has no box.
+
+    What is left out is counted, and said in a line of the log.
 
     Args:
         format: a key of ``READERS``.
@@ -37,12 +43,19 @@ def import_labels(format: str, source: Path, out: Path, replace: bool = False) -
         InputError: labels are broken, or of samples that the folder does not have, or already there.
     """
     stems = {scene.sample(stem): (scene, stem) for scene in find_scenes(out) for stem in scene.samples}
-    found = {}
-    for sample, boxes in READERS[format](source):
+    found: dict[str, list[NamedBox]] = {}
+    left_out: Counter[str] = Counter()
+    for sample, boxes in READERS[format](source, left_out):
         known = sample if sample in stems else sample.rpartition("/")[2]  # a root without sub-folders names no scene
         if known not in stems:
             raise InputError(f"{source}: has labels of sample {sample!r}, which {out} does not have; name its folder")
-        found[known] = boxes
+        if known in found:
+            raise InputError(f"{source}: has two files of labels of sample {known!r}; keep one of them")
+        once = {(box.name, *box.box.tolist()): box for box in boxes}
+        left_out["that repeat another"] += len(boxes) - len(once)
+        found[known] = list(once.values())
+    if left_out.total():
+        log.warning("%s: left out: %s", source, ", ".join(f"{n:,} {what}" for what, n in sorted(left_out.items()) if n))
     paths = {sample: _path(*stems[sample]) for sample in found}
     there = [path for path in paths.values() if path.exists()]
     if there and not replace:

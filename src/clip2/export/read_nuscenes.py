@@ -1,11 +1,12 @@
 """nuScenes' tables → named boxes of each sample."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from clip2.export.named_boxes import NamedBox, SampleBoxes
+from clip2.export.named_boxes import NamedBox, SampleBoxes, is_box
 from clip2.export.nuscenes_names import CATEGORIES
 from clip2.export.scans import yaw_of
 from clip2.geometry import invert
@@ -17,8 +18,11 @@ from clip2.scans.nuscenes.tables import LIDAR, Recordings, pose_matrix
 WORDS = {category: label for label, category in CATEGORIES.items()}
 
 
-def read(folder: Path) -> Iterator[SampleBoxes]:
+def read(folder: Path, left_out: Counter[str]) -> Iterator[SampleBoxes]:
     """Boxes of each sample, in the frame of its LiDAR key frame. A sample's token is its name.
+
+    Args:
+        left_out: what is no box with a name is counted there.
 
     Raises:
         InputError: there are no tables, of several versions, or they are broken.
@@ -39,5 +43,9 @@ def read(folder: Path) -> Iterator[SampleBoxes]:
             T = T_points_from_global @ pose_matrix(box.rotation, box.translation)
             width, length, height = box.size_wlh
             name = WORDS.get(box.instance.category, box.instance.category).replace("_", " ")
-            found.append(NamedBox(name, np.array([*T[:3, 3], length, width, height, yaw_of(T)])))
+            numbers = np.array([*T[:3, 3], length, width, height, yaw_of(T)])
+            try:
+                found += [NamedBox(name, numbers)] if is_box(name, numbers, left_out) else []
+            except ValueError as error:
+                raise InputError(f"{version}: sample_annotation {box.token}: {error}") from None
         yield sample, found

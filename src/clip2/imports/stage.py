@@ -10,7 +10,7 @@ from clip2.imports.scene_folder import SceneFolder
 from clip2.imports.settings import ImportSettings
 from clip2.runtime.errors import InputError
 from clip2.scans.folder.files import CALIBRATION, Scene
-from clip2.scans.folder.survey import try_one
+from clip2.scans.folder.survey import try_scene
 from clip2.store.atomic import atomic_folder
 
 
@@ -60,4 +60,4 @@ def _said(out: Path, name: str, scene: SceneFolder) -> Iterator[str]:
     yield f"{out / name}: {', '.join(wrote)}"
     yield from (f"  {line}" for line in scene.said)
     yield from (f"  left out: {n:,} {what}" for what, n in sorted(scene.left_out.items()) if n)
-    yield from (f"  note: {remark}" for remark in try_one(Scene(out, name)))
+    yield from (f"  note: {remark}" for remark in try_scene(Scene(out, name)))

@@ -83,6 +83,8 @@ READERS: dict[str, Callable[[Path, bytes, Mapping[str, Any]], Depth]] = {
 """Format name in a frame's ``clouds`` → reader of raw depth units, 0 where there is none."""
 MAX_DEPTH = 8.0
 """Metres; what lies farther is noise of indoor depth cameras (SUN RGB-D's own toolbox cuts there too)."""
+ROUGH, ROWS = 0.2, 32
+"""Median difference of neighbouring pixels, as a share of the larger, that no surface has; rows that are looked at."""
 
 
 def read_depth(path: Path, format: str, depth: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -92,19 +94,42 @@ def read_depth(path: Path, format: str, depth: Mapping[str, Any]) -> NDArray[np.
         depth: its calibration, store.schemas.DEPTH.
 
     Raises:
-        CloudError: unreadable, or of another size than its calibration.
+        CloudError: unreadable, of another size than its calibration, or noise.
         FileNotFoundError: no such file.
     """
     raw = READERS[format](path, read_bytes(path), depth)
+    if (rough := _roughness(raw)) > ROUGH:
+        raise CloudError(
+            "depth_unreadable",
+            f"{path}: is noise (neighbouring pixels differ by {rough:.0%}): its bytes are swapped, or it is no depth",
+        )
     metres = raw.astype(np.float32) * np.float32(depth["metres_per_unit"])
     metres[metres > MAX_DEPTH] = 0
     return metres
 
 
+def _roughness(raw: Depth) -> float:
+    """Median difference of horizontal neighbours, as a share of the larger one; 0 where next to nothing was measured."""
+    rows = raw[:: max(1, len(raw) // ROWS)].astype(np.int64)
+    left, right = rows[:, :-1], rows[:, 1:]
+    there = (left > 0) & (right > 0)
+    if there.sum() < 100:
+        return 0.0
+    return float(np.median(np.abs(left - right)[there] / np.maximum(left, right)[there]))
+
+
 def depth_cloud(path: Path, format: str, depth: Mapping[str, Any]) -> Cloud:
-    """The points of a depth image, row by row: (N, 4) float32 x y z 0 in the depth camera's frame, metres."""
+    """The points of a depth image, row by row: (N, 4) float32 x y z 0 in the depth camera's frame, metres.
+
+    Raises:
+        CloudError: as :func:`read_depth`, or without a pixel.
+        FileNotFoundError: no such file.
+    """
     metres = read_depth(path, format, depth)
     v, u = np.nonzero(metres)
+    if not len(v):
+        reason = f"no pixel of it lies within {MAX_DEPTH:g} m, of {depth['metres_per_unit']:g} m a unit"
+        raise CloudError("depth_empty", f"{path}: {reason}; correct metres_per_unit, or record it again")
     z = metres[v, u]
     K = np.reshape(depth["K"], (3, 3))
     x = (u - K[0, 2]) / K[0, 0] * z

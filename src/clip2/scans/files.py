@@ -7,6 +7,10 @@ from pathlib import Path
 _RANGE = re.compile(r"^(?P<file>.+)#(?P<offset>\d{1,18})\+(?P<size>\d{1,18})$")
 HEAD = 256
 """Bytes by which :func:`what_is` tells kinds of file apart."""
+SURE = 4
+"""Bytes of a mark that numbers do not begin with by chance."""
+MOST_BYTES = 1 << 30
+"""Of a picture or a cloud: more is no scan, and takes the memory of a machine."""
 _KINDS = (
     (b"version https://git-lfs", "a Git LFS pointer and not the file itself: run `git lfs pull`"),
     (b"../.git/annex/", "a git-annex pointer and not the file itself: run `git annex get`"),
@@ -58,30 +62,48 @@ def read_bytes(path: Path) -> bytes:
 
     Raises:
         FileNotFoundError: no such file; its text says what is there instead.
+        OSError: it cannot be read, or is larger than any scan.
     """
     file, end = file_of(path)
     if not file.is_file():
         raise FileNotFoundError(absent(file))
+    if (size := file.stat().st_size if not end else end - _offset(path)) > MOST_BYTES:
+        raise OSError(f"{size:,} bytes; a scan or picture has {MOST_BYTES:,} at most")
     if not end:
         return file.read_bytes()
-    offset = int(str(path).rpartition("#")[2].partition("+")[0])
+    offset = _offset(path)
     with file.open("rb") as opened:
         opened.seek(offset)
         return opened.read(max(0, min(end, os.fstat(opened.fileno()).st_size) - offset))
 
 
+def _offset(path: Path) -> int:
+    """Where the range of a file begins that a path names."""
+    return int(str(path).rpartition("#")[2].partition("+")[0])
+
+
 def absent(path: Path) -> str:
     """Why a path is no file, in words that begin with it."""
+    if path.is_dir():
+        return f"{path}: is a folder"
+    if path.exists():
+        return f"{path}: is a pipe or a device, and no file"
     if path.is_symlink():
         return f"{path}: is a link to {os.readlink(path)}, where nothing is"
-    return f"{path}: is a folder" if path.is_dir() else f"{path}: no such file"
+    return f"{path}: no such file"
 
 
-def what_is(data: bytes) -> str | None:
-    """What a file is, by its first bytes, in words for a message; None where they say nothing."""
+def what_is(data: bytes, mark: int = 2) -> str | None:
+    """What a file is, by its first bytes, in words for a message; None where they say nothing.
+
+    Args:
+        mark: length of the shortest mark that says something; ``SURE`` for what may be numbers.
+    """
     head = data[:HEAD]
     if not head:
         return "empty"
     if _PAGE.match(head):
         return "a web page or an XML answer (a download that failed?)"
-    return next((words for magic, words in _KINDS if head.startswith(magic)), None)
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "a WebP picture"
+    return next((words for magic, words in _KINDS if len(magic) >= mark and head.startswith(magic)), None)

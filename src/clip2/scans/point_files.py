@@ -39,13 +39,27 @@ def npy_rows(data: bytes) -> Rows:
         )
     array = np.frombuffer(data, dtype, size, file.tell()) if size else np.empty(0, dtype)
     if dtype.names:
-        return rows_of_columns({name: array[name] for name in dtype.names if dtype[name].shape == ()})
+        return rows_of_columns(_numbers_of(array))
     array = array.reshape(shape, order="F" if fortran else "C")
     if array.ndim == 2 and array.shape[0] in range(3, 10) and array.shape[1] >= 16:
         raise ValueError(f"{dtype} {shape} is transposed: save array.T, a row a point")
     if array.ndim != 2 or not 3 <= array.shape[1] <= 64 or dtype.kind not in "fiu":
         raise ValueError(f"{dtype} {shape}, not numbers of (N, 3 or more)")
     return _rows(array)
+
+
+def _numbers_of(array: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """The fields of an array that are one number each.
+
+    Raises:
+        ValueError: x, y and z are not among them; the text says what is there.
+    """
+    fields = {name: array.dtype[name] for name in array.dtype.names or ()}
+    single = {name: array[name] for name, field in fields.items() if not field.shape}
+    if not {"x", "y", "z"} <= {name.lower() for name in single}:
+        told = ", ".join(f"{name} {list(field.shape)}" if field.shape else name for name, field in fields.items())
+        raise ValueError(f"its fields are {told}, but no x, y and z of one number each")
+    return single
 
 
 def ply_rows(data: bytes) -> Rows:
@@ -59,6 +73,8 @@ def ply_rows(data: bytes) -> Rows:
 _PCD_HEADER = re.compile(rb"^DATA\s+(\w+)[^\n]*\n", re.MULTILINE)
 _PCD_TYPES = {("F", "4"): "<f4", ("F", "8"): "<f8", **{(k, s): f"<{k.lower()}{s}" for k in "IU" for s in "1248"}}
 _MOST_NUMBERS = 4096
+PAGE = 4096
+"""Bytes."""
 _LZF_MOST = 300
 """Bytes that one byte of LZF can stand for, rounded up: what a damaged header cannot exceed."""
 
@@ -77,7 +93,10 @@ def pcd_rows(data: bytes) -> Rows:
     whole = {key: " ".join(head.get(key, [])) for key in ("WIDTH", "HEIGHT", "POINTS")}
     if not all(number.isdecimal() and len(number) < 11 for number in (*counts, *filter(None, whole.values()))):
         raise ValueError("COUNT, WIDTH, HEIGHT and POINTS are not whole numbers")
-    n = int(whole["POINTS"] or int(whole["WIDTH"] or 0) * int(whole["HEIGHT"] or 1))
+    size = int(whole["WIDTH"] or 0) * int(whole["HEIGHT"] or 1)
+    n = int(whole["POINTS"] or size)
+    if whole["WIDTH"] and n != size:
+        raise ValueError(f"POINTS is {n}, but WIDTH and HEIGHT give {size}: correct its head")
     # Padding is called `_`, more than once.
     names = [name if fields.index(name) == i and name != "_" else f"_{i}" for i, name in enumerate(fields)]
     layout = [(name, _PCD_TYPES[kind], int(count)) for name, kind, count in zip(names, zip(kinds, sizes), counts)]
@@ -90,6 +109,7 @@ def pcd_rows(data: bytes) -> Rows:
     if form == "binary":
         if n * row.itemsize > len(body):
             raise ValueError(f"cut short: {len(body) // row.itemsize} of {n} points")
+        _refuse_more(n, len(body), row.itemsize)
         points = np.frombuffer(body, row, n) if n else np.empty(0, row)
     elif form == "binary_compressed":
         points = _pcd_compressed(body, n, row)
@@ -98,11 +118,19 @@ def pcd_rows(data: bytes) -> Rows:
     return rows_of_columns({name: points[name] for name, _, count in layout if count == 1})
 
 
+def _refuse_more(n: int, n_bytes: int, record: int) -> None:
+    """A head that counts fewer points than there are: the rest would be lost. Some writers fill up a page."""
+    if n_bytes - n * record > max(PAGE, record):
+        raise ValueError(f"its head counts {n} points, but {n_bytes // record} are there: correct the head")
+
+
 def _pcd_ascii(body: bytes, n: int, layout: list[tuple[str, str, int]]) -> dict[str, NDArray[Any]]:
     n_columns = sum(count for _, _, count in layout)
     if n * (2 * n_columns - 1) > len(body):  # a digit and what follows it
         raise ValueError(f"cut short: {len(body)} bytes for {n} points")
-    rows = np.loadtxt(io.BytesIO(body), np.float64, max_rows=n, ndmin=2) if n else np.empty((0, n_columns))
+    rows = np.loadtxt(io.BytesIO(body), np.float64, max_rows=n + 1, ndmin=2) if n else np.empty((0, n_columns))
+    if len(rows) > n:
+        raise ValueError(f"its head counts {n} points, but more follow: correct POINTS")
     if rows.shape != (n, n_columns):
         raise ValueError(f"{rows.shape[0]} rows of {rows.shape[1]} numbers, not {n} of {n_columns}")
     starts = np.cumsum([0, *(count for _, _, count in layout)])
@@ -154,6 +182,9 @@ def las_rows(data: bytes) -> Rows:
         (n,) = struct.unpack_from("<Q", data, 247)
     if start + n * record > len(data):
         raise ValueError(f"cut short: {max(len(data) - start, 0) // record} of {n} points")
+    # Behind the points may stand waves (1.3) and records of any size (1.4): only older versions end with them.
+    if data[25] < 3:
+        _refuse_more(n, len(data) - start, record)
     scale, offset = (np.array(struct.unpack_from("<3d", data, at)) for at in (131, 155))
     if not (np.isfinite(scale).all() and np.isfinite(offset).all() and (scale != 0).all()):
         raise ValueError("its scale or offset is no number")

@@ -25,10 +25,15 @@ def record_complaint(data: bytes, columns: int) -> str | None:
     places.
     """
     values = np.frombuffer(data[: 4 * LOOKED_AT], "<f4", len(data[: 4 * LOOKED_AT]) // 4)
-    if _odd(values) > ODD:
+    odd = [column for column in range(3) if _odd(values[column::columns]) > ODD]  # what is not used may be anything
+    if odd:
         others = {"float64": "<f8", "big-endian float32": ">f4"}
         likely = [name for name, dtype in others.items() if _odd(_read(data, dtype)) <= ODD / 4]
-        return f"the numbers are no float32{f', but look like {likely[0]}' if likely else ''}; save them as float32"
+        more = f", but look like {likely[0]}" if likely else ""
+        if not likely and (fitting := _likely([n for n in COLUMNS if len(data) % (4 * n) == 0], values)) != columns:
+            more = f"; as rows of {fitting} they make sense (float32x{fitting})" if fitting else ""
+        which = "the numbers are" if len(odd) == 3 else f"the numbers of {' and '.join('xyz'[n] for n in odd)} are"
+        return f"{which} no float32{more}; save them as float32"
     if len(data) % (4 * columns):
         fitting = _likely([n for n in COLUMNS if len(data) % (4 * n) == 0], values)
         hint = f"; as rows of {fitting} they make sense (float32x{fitting})" if fitting else "; copy it again"
@@ -39,7 +44,16 @@ def record_complaint(data: bytes, columns: int) -> str | None:
             f"rows of {columns} numbers make no sense, rows of {likely_columns} do: set the format to "
             f"float32x{likely_columns}, or save rows of {columns}"
         )
+    if not likely_columns and _planar(np.frombuffer(data, "<f4"), columns):
+        return "all x seem to stand before all y and z: save a row a point (of a NumPy array, its .T)"
     return None
+
+
+def _planar(values: NDArray[np.float32], columns: int) -> bool:
+    """Whether numbers stand column after column: their place in the file tells of their size, that in a row does not."""
+    n = len(values) // columns
+    chosen = np.linspace(0, n - 1, min(n, LOOKED_AT // columns)).astype(np.int64)
+    return len(chosen) * columns >= ENOUGH and _bits(values.reshape(columns, n)[:, chosen].T.ravel(), columns) > GAIN
 
 
 def _likely(candidates: Sequence[int], values: NDArray[np.float32], declared: int | None = None) -> int | None:
@@ -48,10 +62,10 @@ def _likely(candidates: Sequence[int], values: NDArray[np.float32], declared: in
         return None
     bits = {n: _bits(values, n) for n in candidates}
     best = max(bits, key=lambda n: bits[n])
-    # Twice the true number explains as much, and four thirds none of it: of those that explain all, the smallest.
-    best = min(n for n in candidates if bits[n] > 0.9 * bits[best])
     if bits[best] < GAIN:
         return None
+    # Twice the true number explains as much, and four thirds none of it: of those that explain all, the smallest.
+    best = min(n for n in candidates if bits[n] > 0.9 * bits[best])
     if declared is None or declared == best:
         return best
     better = bits[best] > max(1.25 * bits[declared], bits[declared] + GAIN)

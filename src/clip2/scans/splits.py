@@ -20,9 +20,7 @@ class SplitSettings(Settings):
         le=MOST_SHARDS,
         description="files (and jobs) that the mining scenes are dealt out to; null: by the number of frames",
     )
-    val_shards: int | None = Field(
-        None, ge=1, le=MOST_SHARDS, description="the same of the evaluation scenes"
-    )
+    val_shards: int | None = Field(None, ge=1, le=MOST_SHARDS, description="the same of the evaluation scenes")
 
     @property
     def n_shards(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ from clip2.runtime.console import console
 from clip2.runtime.errors import InputError
 from clip2.runtime.tables import print_table
 from clip2.scans.clouds import CloudError, load_points
-from clip2.scans.images import ImageError, peculiarities, read_frame_image
+from clip2.scans.images import ImageError, read_frame_image
 from clip2.scans.poses import PoseCheck, pose_complaints
 from clip2.scans.presence import KINDS, Files, Tally, tally_of
 from clip2.scans.sanity import complaints, figures, frame_facts

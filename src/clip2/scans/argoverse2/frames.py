@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from clip2.geometry import invert
 from clip2.runtime.errors import InputError
 from clip2.scans.argoverse2.files import (
@@ -26,6 +24,7 @@ from clip2.scans.argoverse2.files import (
     read_cameras,
 )
 from clip2.scans.argoverse2.settings import Argoverse2Settings
+from clip2.scans.clouds import own_cloud
 from clip2.scans.shards import ROLES
 from clip2.scans.tables import source_facts, write_shard
 from clip2.store.provenance import provenance
@@ -84,13 +83,6 @@ def _frame(
     T_cam_from_points = camera.T_cam_from_ego @ invert(T_city_from_ego) @ T_city_from_points
     T_scene_from_points = T_city_from_points.copy()
     T_scene_from_points[:3, 3] -= origin
-    cloud = {
-        "path": log.cloud_path(sample.sweep_ns),
-        "format": CLOUD_FORMAT,
-        "T_points_from_cloud": np.eye(4).ravel().tolist(),
-        "time_lag_s": 0.0,
-        "depth": None,
-    }
     return {
         "frame_id": f"{log.name}/{sample.sweep_ns}/{camera.name}",
         "scene": log.name,
@@ -103,6 +95,6 @@ def _frame(
         "K": camera.K.ravel().tolist(),
         "T_cam_from_points": T_cam_from_points.ravel().tolist(),
         "T_scene_from_points": T_scene_from_points.ravel().tolist(),
-        "clouds": [cloud],
+        "clouds": [own_cloud(log.cloud_path(sample.sweep_ns), CLOUD_FORMAT)],
         "lens": None,
     }

@@ -1,12 +1,23 @@
 """Stage `annotations` for your own recordings: 3D boxes, for evaluation only, in files that no mining stage reads."""
 
+import logging
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from clip2.geometry import rigid, transform_points, yaw_rotation
 from clip2.runtime.errors import InputError
@@ -28,6 +39,28 @@ from clip2.scans.tables import write_shard
 from clip2.scans.texts import read_json
 from clip2.store.provenance import provenance
 
+log = logging.getLogger(__name__)
+
+MOST_YAW = 2 * math.pi + 0.1
+"""Radians: a full turn, and what rounding adds."""
+
+
+def in_radians(angle: float) -> float:
+    """An angle, if it can be one in radians.
+
+    Raises:
+        ValueError: it is more than a full turn.
+    """
+    if abs(angle) > MOST_YAW:
+        raise ValueError(f"{angle:g} is more than a full turn in radians; convert degrees (times pi / 180)")
+    return angle
+
+
+def _as_text(track: Any) -> Any:
+    """A whole number as text: tools count tracks, and spreadsheets write 5.0."""
+    return str(int(track)) if type(track) in (int, float) and track % 1 == 0 else track
+
+
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Three = Annotated[list[_Number], Field(min_length=3, max_length=3)]
 _Size = Annotated[list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(min_length=3, max_length=3)]
@@ -41,11 +74,16 @@ class Label(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str = Field(min_length=1)
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     center: _Three
     size_lwh: _Size
-    yaw: _Number = 0.0
-    track: str | None = Field(None, min_length=1)
+    yaw: Annotated[_Number, AfterValidator(in_radians)] = 0.0
+    track: Annotated[str | None, BeforeValidator(_as_text)] = Field(None, min_length=1)
+
+    @property
+    def what(self) -> tuple[str | float, ...]:
+        """Class and place: what is equal only where one box stands twice."""
+        return (class_name(self.name), *self.center, *self.size_lwh, self.yaw)
 
 
 _LABELS = TypeAdapter(list[Label])
@@ -63,14 +101,16 @@ def run(root: Path, out: Path, source: str, settings: FolderSettings) -> None:
     for role in ROLES:
         split = {"split": getattr(settings, role)}
         for shard, samples in samples_by_shard(scenes, settings, role).items():
-            counts = Counter(samples=len(samples), samples_annotated=0)
+            counts = Counter(samples=len(samples), samples_annotated=0, boxes_repeated=0)
             rows = (row for scene, stem in samples for row in sample_boxes(scene, stem, counts))
             write_shard(out / f"{shard}.parquet", "annotations", rows, facts | split, made_by, counts)
+            if counts["boxes_repeated"]:
+                log.warning("%s: %d boxes repeat one of their label file: left out", root, counts["boxes_repeated"])
 
 
 def label_classes(scenes: list[Scene], settings: FolderSettings) -> list[str]:
     """The classes of the labels of both roles, sorted: what the evaluation chooses from."""
-    samples = {(scene, stem) for role in ROLES for scene, stem in role_samples(scenes, settings, role)}
+    samples = dict.fromkeys(pair for role in ROLES for pair in role_samples(scenes, settings, role))
     paths = (scene.folder / LABELS / f"{stem}.json" for scene, stem in samples)
     return sorted({class_name(label.name) for path in paths if path.is_file() for label in read_labels(path)})
 
@@ -84,25 +124,39 @@ def read_labels(path: Path) -> list[Label]:
     """The boxes of a label file.
 
     Raises:
-        InputError: not a JSON list of boxes.
+        InputError: not a JSON list of boxes, or one track is in two places.
     """
     try:
-        return _LABELS.validate_python(read_json(path))
+        labels = _LABELS.validate_python(read_json(path))
     except FileNotFoundError as error:
         raise InputError(str(error)) from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        where, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{path}: {where}: {message}") from None
+    tracks: dict[str, Label] = {}
+    for label in labels:
+        if label.track is not None and tracks.setdefault(label.track, label).what != label.what:
+            raise InputError(f"{path}: track {label.track!r} is in two places at a time; give each thing its own")
+    return labels
 
 
 def sample_boxes(scene: Scene, stem: str, counts: Counter[str]) -> Iterator[Record]:
-    """One row a box of a sample (store.schemas.ANNOTATIONS); nothing where it has no label file."""
+    """One row a box of a sample (store.schemas.ANNOTATIONS); nothing where it has no label file.
+
+    A box that stands twice in the file counts once.
+    """
     path = scene.folder / LABELS / f"{stem}.json"
     if not path.is_file():
         return
     counts["samples_annotated"] += 1
     scale = METRES[scene.calibration.units]
+    seen = set[tuple[str | float, ...]]()
     for index, label in enumerate(read_labels(path)):
+        if label.what in seen:
+            counts["boxes_repeated"] += 1
+            continue
+        seen.add(label.what)
         centre = transform_points([label.center], upright_metres(scene.calibration))[0] - scene.shift
         yield {
             "annotation_id": f"{scene.sample(stem)}/{index}",

@@ -5,7 +5,7 @@ A scene is a folder with a ``calibration.json``: the root itself, or each of its
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,8 @@ TIMES = "timestamps.txt"
 ROOT_SCENE = "recording"
 """Name of the scene that a root without sub-folders is."""
 IMAGES = (".jpg", ".jpeg", ".png")
+LATEST_US = 10**17
+"""Microseconds since 1970: the year 5138. In milliseconds, today would be later."""
 FAR = 1000.0
 """Metres; cameras farther from the origin than this are in map coordinates, where float32 loses the millimetres."""
 NO_SHIFT = (0.0, 0.0, 0.0)
@@ -150,17 +152,13 @@ class Scene:
         """Stem → microseconds, from ``timestamps.txt`` beside the pose folder or in it; empty where there is none.
 
         Raises:
-            InputError: a line is not a stem and seconds, a sample has no time, or two have the same.
+            InputError: a line is not a stem and seconds, or a stem has two; a sample has no time, or two have the same.
         """
         folders = [self.folder] if self.pose_folder is None else [self.folder, self.pose_folder]
         path = next((folder / TIMES for folder in folders if (folder / TIMES).is_file()), None)
         if path is None:
             return {}
-        try:
-            lines = [line.replace(",", " ").split() for line in read_text(path).splitlines() if line.strip()]
-            times = {stem: round(1e6 * float(seconds)) for stem, seconds in lines}
-        except (ValueError, OverflowError) as error:
-            raise InputError(f"{path}: not lines of `STEM seconds` ({error})") from None
+        times = _read_times(path, self.samples)
         missing = [stem for stem in self.samples if stem not in times]
         if missing:
             raise InputError(f"{path}: has no time of {missing[0]}, and of {len(missing) - 1} others; add their lines")
@@ -179,6 +177,34 @@ def _whole_metres(place: NDArray[np.float64]) -> tuple[float, float, float]:
     """A place, if it is far from the origin."""
     x, y, z = np.round(place).tolist()
     return (x, y, z) if max(abs(x), abs(y), abs(z)) > FAR else NO_SHIFT
+
+
+def _read_times(path: Path, stems: Sequence[str]) -> dict[str, int]:
+    """Stem → microseconds, of lines `STEM seconds`; a first line that names columns and `#` comments are passed over.
+
+    Raises:
+        InputError: a line is none, or a stem has two times.
+    """
+    times: dict[str, int] = {}
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        fields = line.replace(",", " ").split()
+        if not fields or fields[0].startswith("#"):
+            continue
+        try:
+            stem, seconds = fields
+            time_us = round(1e6 * float(seconds))
+        except (ValueError, OverflowError) as error:
+            if number == 1 and fields[0] not in stems and not any(map(str.isdecimal, fields)):
+                continue
+            raise InputError(f"{path}: not lines of `STEM seconds`: line {number}: {error}") from None
+        if abs(time_us) > LATEST_US:
+            raise InputError(
+                f"{path}: line {number}: {seconds} is no time in seconds; divide by 1e9 if these are nanoseconds, by 1e6 "
+                "if microseconds, by 1e3 if milliseconds"
+            )
+        if times.setdefault(stem, time_us) != time_us:
+            raise InputError(f"{path}: line {number}: {stem} has another time before; keep one line a stem")
+    return times
 
 
 def find_scenes(root: Path) -> list[Scene]:

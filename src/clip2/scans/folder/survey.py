@@ -9,8 +9,8 @@ import numpy as np
 from clip2.geometry import points_in_oriented_box
 from clip2.runtime.errors import InputError
 from clip2.scans.clouds import CloudError, load_points
-from clip2.scans.folder.annotations import sample_boxes
-from clip2.scans.folder.files import LABELS, Scene, find_scenes, samples_by_shard
+from clip2.scans.folder.annotations import read_labels, sample_boxes
+from clip2.scans.folder.files import LABELS, TIMES, Scene, find_scenes, samples_by_shard
 from clip2.scans.folder.frames import sample_frames
 from clip2.scans.folder.settings import FolderSettings
 from clip2.scans.images import ImageError, read_frame_image
@@ -21,7 +21,7 @@ from clip2.scans.survey import Item, Survey
 
 
 def survey(root: Path, settings: FolderSettings) -> Survey:
-    """Count the files, and try one sample of each scene: can it be read, and can what is declared be right?"""
+    """Count the files, and try some samples of each scene: can they be read, and can what is declared be right?"""
     kind = source_kind(root)
     try:
         scenes = find_scenes(root)
@@ -36,7 +36,7 @@ def survey(root: Path, settings: FolderSettings) -> Survey:
             used[role] = sum(stem in pictures for scene, stem in chosen for pictures in scene.pictures.values())
         except InputError as error:
             fatal.append(str(error))
-    remarks = [remark for scene in scenes for remark in try_one(scene)]
+    remarks = [remark for scene in scenes for remark in try_scene(scene)]
     return Survey("folder", root, kind, items, used, remarks=remarks, fatal=fatal)
 
 
@@ -53,10 +53,27 @@ def _items(scene: Scene) -> Iterator[Item]:
         yield Item(f"{scene.name}: labels with a sample", len(labels) - len(strays), len(labels), first)
 
 
-def try_one(scene: Scene) -> Iterator[str]:
-    """What looks wrong with the first sample of a scene."""
-    if not scene.samples:
-        return
+LABELLED = 4
+"""Labelled samples of a scene whose clouds are opened, spread over it: the first may be one without a box."""
+LONGEST = 100.0
+"""Metres; longer than trains' cars, ships and houses that stand in a cloud. Boxes that are longer are in other units."""
+APART_S = 60.0
+"""Seconds between neighbouring samples above which their times are hardly in seconds."""
+
+
+def try_scene(scene: Scene) -> Iterator[str]:
+    """What looks wrong with a scene: with its first sample, its labels, its times.
+
+    Raises:
+        InputError: a pose, a label file or the times cannot be right.
+    """
+    if scene.samples:
+        yield from _try_first(scene)
+        yield from _try_labels(scene)
+        yield from _try_times(scene)
+
+
+def _try_first(scene: Scene) -> Iterator[str]:
     stem = scene.samples[0]
     where = f"{scene.folder}: sample {stem}"
     frames = list(sample_frames(scene, stem, Counter()))
@@ -72,10 +89,42 @@ def try_one(scene: Scene) -> Iterator[str]:
         return
     facts = [frame_facts(frame, points) for frame in frames]
     yield from (f"{where}: {found}" for found in complaints(facts, scene.calibration.sensor))
-    boxes = list(sample_boxes(scene, stem, Counter()))
-    empty = sum(
-        not points_in_oriented_box(points, np.reshape(box["T_points_from_box"], (4, 4)), box["size_lwh"]).any()
-        for box in boxes
-    )
-    if empty > len(boxes) / 2:
-        yield f"{where}: {empty} of {len(boxes)} labelled boxes hold no point; check the labels' frame, units and yaw"
+
+
+def _try_labels(scene: Scene) -> Iterator[str]:
+    """Reads all label files, and compares boxes of some samples with their points."""
+    there, stems, repeated = scene.files(LABELS, (".json",)), [], 0
+    for stem in (stem for stem in scene.samples if stem in there):
+        labels = read_labels(scene.root / there[stem])
+        repeated += len(labels) - len({label.what for label in labels})
+        stems += [stem] if labels else []
+    if repeated:
+        yield f"{scene.folder}: {repeated} labelled boxes repeat one of their file; they will be left out"
+    tried, total, empty, long = 0, 0, 0, 0
+    for number in np.unique(np.linspace(0, len(stems) - 1, LABELLED).astype(int)) if stems else ():
+        frame = next(sample_frames(scene, stems[number], Counter()), None)
+        if frame is None:
+            continue
+        try:
+            points = load_points(frame["clouds"], scene.root)
+        except CloudError as error:
+            yield str(error)
+            continue
+        tried += 1
+        for box in sample_boxes(scene, stems[number], Counter()):
+            T = np.reshape(box["T_points_from_box"], (4, 4))
+            total += 1
+            empty += not points_in_oriented_box(points, T, box["size_lwh"]).any()
+            long += max(box["size_lwh"]) > LONGEST
+    of = f"of {total} labelled boxes of {tried} samples"
+    if empty > total / 2:
+        yield f"{scene.folder}: {empty} {of} hold no point; check the labels' frame, units and yaw"
+    if long > total / 2:
+        yield f"{scene.folder}: {long} {of} are longer than {LONGEST:g} m; check the labels' units"
+
+
+def _try_times(scene: Scene) -> Iterator[str]:
+    times = sorted(scene.times_us[stem] for stem in scene.samples if stem in scene.times_us)
+    apart = float(np.median(np.diff(times))) / 1e6 if len(times) > 1 else 0.0
+    if apart > APART_S:
+        yield f"{scene.folder}: samples are {apart:g} s apart (median); check that {TIMES} is in seconds"

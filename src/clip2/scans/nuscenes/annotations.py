@@ -1,5 +1,6 @@
 """Stage `annotations` for nuScenes: the human 3D boxes, for evaluation only, in files that no mining stage reads."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from nuscenes.eval.detection.constants import DETECTION_NAMES
 from nuscenes.eval.detection.utils import category_to_detection_name
 
 from clip2.geometry import invert, points_in_oriented_box
+from clip2.scans.box_sense import standing
 from clip2.scans.nuscenes.boxes import Box, Boxes
 from clip2.scans.nuscenes.samples import Sample, samples_by_shard
 from clip2.scans.nuscenes.settings import NuscenesSettings
@@ -50,10 +52,14 @@ def run(root: Path, out: Path, source: str, settings: NuscenesSettings) -> None:
         split = {"split": getattr(settings, role)}
         for shard, samples in of_role.items():
             recorded = [sample for sample in samples if LIDAR in recordings.of_sample(sample.token)]
-            rows = (row for sample in recorded for row in _annotations(recordings, boxes, sample, settings.categories))
-            write_shard(
-                out / f"{shard}.parquet", "annotations", rows, facts | split, made_by, {"samples": len(samples)}
+            counts = Counter(samples=len(samples), boxes_impossible=0)
+            rows = (
+                row
+                for sample in recorded
+                for row in sample_boxes(recordings, boxes, sample, settings.categories, counts)
             )
+            rows = standing(rows, folder / "sample_annotation.json")
+            write_shard(out / f"{shard}.parquet", "annotations", rows, facts | split, made_by, counts)
 
 
 def class_of(category: str, categories: Mapping[str, str]) -> str | None:
@@ -66,16 +72,19 @@ def class_of(category: str, categories: Mapping[str, str]) -> str | None:
     return name if name in DETECTION_NAMES else category_to_detection_name(name)
 
 
-def _annotations(
-    recordings: Recordings, boxes: Boxes, sample: Sample, categories: Mapping[str, str]
+def sample_boxes(
+    recordings: Recordings, boxes: Boxes, sample: Sample, categories: Mapping[str, str], counts: Counter[str]
 ) -> Iterator[dict[str, Any]]:
-    """One row a box of a sample (store.schemas.ANNOTATIONS)."""
+    """One row a box of a sample that has a sweep (store.schemas.ANNOTATIONS); boxes without a size are counted."""
     lidar = recordings.of_sample(sample.token)[LIDAR]
     T_points_from_global = invert(recordings.T_global_from_sensor(lidar))
     ego_position = recordings.ego_position(lidar)
     own = list(boxes.of_sample(sample.token))
     racks = [(_T_global_from_box(box), _size_lwh(box)) for box in own if box.instance.category == BICYCLE_RACK]
     for box in own:
+        if min(box.size_wlh) <= 0:
+            counts["boxes_impossible"] += 1
+            continue
         centre = np.array([box.translation])
         yield {
             "annotation_id": box.token,

@@ -1,6 +1,7 @@
 """nuScenes' human boxes in columns: a quarter of a kilobyte each, a small part of what dictionaries take."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -42,7 +43,7 @@ class Boxes:
             samples: tokens.
 
         Raises:
-            InputError: a table is missing or broken, or names something that another lacks.
+            InputError: a table is missing or broken, names something that another lacks, or has a box twice.
         """
         self._number = {token: number for number, token in enumerate(samples)}
         instances, visibility = _instances(folder), dict(rows(folder / "visibility.json", "token", "level"))
@@ -50,11 +51,14 @@ class Boxes:
         self._instances: list[Instance] = []
         self._visibility: list[str | None] = []
         self._placed, self._counted, sample_of = array("d"), array("q"), array("q")
+        self.n_elsewhere = 0
+        """Boxes of other samples."""
         keys = ("sample_token", "instance_token", "visibility_token", "token", "rotation", "translation", "size",
                 "num_lidar_pts", "num_radar_pts")  # fmt: skip
         path = folder / "sample_annotation.json"
         for sample, instance, seen, token, rotation, translation, size, lidar, radar in rows(path, *keys):
             if sample not in self._number:
+                self.n_elsewhere += 1
                 continue
             if instance not in instances or (seen and seen not in visibility):
                 raise InputError(f"{path}: row {token} names an instance or a visibility that has no row; "
@@ -65,10 +69,16 @@ class Boxes:
             self._placed.extend((*rotation, *translation, *size))
             self._counted.extend((lidar, radar))
             sample_of.append(self._number[sample])
+        if len(set(self._tokens)) < len(self._tokens):
+            token = Counter(self._tokens).most_common(1)[0][0]
+            raise InputError(f"{path}: row {token} is there twice; unpack the table again")
         # Row numbers by sample, in the table's order within each.
         by_sample = np.asarray(sample_of)
         self._rows = np.argsort(by_sample, kind="stable")
         self._starts = np.searchsorted(by_sample[self._rows], np.arange(len(samples) + 1))
+
+    def __len__(self) -> int:
+        return len(self._tokens)
 
     def of_sample(self, token: str) -> Iterator[Box]:
         """A sample's boxes, in the table's order."""

@@ -8,9 +8,22 @@ from typing import Any
 import numpy as np
 
 from clip2.geometry import invert
+from clip2.runtime.errors import InputError
+from clip2.scans.intrinsics import intrinsics_complaint
 from clip2.scans.nuscenes.samples import Sample, samples_by_shard
 from clip2.scans.nuscenes.settings import NuscenesSettings
-from clip2.scans.nuscenes.tables import AXES, CAMERAS, LIDAR, Matrix, Recording, Recordings, read_scenes, table_folder
+from clip2.scans.nuscenes.tables import (
+    AXES,
+    CAMERAS,
+    CLOUD_FORMAT,
+    LIDAR,
+    Matrix,
+    Recording,
+    Recordings,
+    no_pictures,
+    read_scenes,
+    table_folder,
+)
 from clip2.scans.shards import ROLES
 from clip2.scans.tables import source_facts, write_shard
 from clip2.store.provenance import provenance
@@ -47,14 +60,19 @@ def run(root: Path, out: Path, source: str, settings: NuscenesSettings) -> None:
     )
     facts = source_facts(source, root, "nuscenes", "lidar", AXES)
     for role, of_role in shards.items():
-        split = {"split": getattr(settings, role)}
+        split, n_frames = {"split": getattr(settings, role)}, 0
         for shard, own in of_role.items():
-            counts = Counter(samples=len(own), recordings_missing=0)
-            rows = _rows(recordings, own, settings.n_sweeps, counts)
+            counts = Counter(frames=0, samples=len(own), recordings_missing=0)
+            rows = _rows(recordings, own, settings.n_sweeps, counts, folder)
             write_shard(out / f"{shard}.parquet", "frames", rows, facts | split, made_by, counts)
+            n_frames += counts["frames"]
+        if not n_frames:
+            raise no_pictures(folder, split["split"])
 
 
-def _rows(recordings: Recordings, samples: Sequence[Sample], n_sweeps: int, counts: Counter[str]) -> Iterator[Row]:
+def _rows(
+    recordings: Recordings, samples: Sequence[Sample], n_sweeps: int, counts: Counter[str], folder: Path
+) -> Iterator[Row]:
     """A scene's frame has the global frame's axes, and its origin where the LiDAR of its first sample was."""
     origins: dict[str, Matrix] = {}
     for sample in samples:
@@ -63,7 +81,19 @@ def _rows(recordings: Recordings, samples: Sequence[Sample], n_sweeps: int, coun
         if LIDAR in seen:
             T_scene_from_points = recordings.T_global_from_sensor(seen[LIDAR])
             T_scene_from_points[:3, 3] -= origins.setdefault(sample.scene, T_scene_from_points[:3, 3].copy())
-            yield from _frames(recordings, sample, n_sweeps, T_scene_from_points)
+            for frame in _frames(recordings, sample, n_sweeps, T_scene_from_points):
+                _check_camera(folder, frame)
+                counts["frames"] += 1
+                yield frame
+
+
+def _check_camera(folder: Path, frame: Row) -> None:
+    """As ``write_shard``, and with the tables that say it."""
+    if complaint := intrinsics_complaint(tuple(frame["K"]), (frame["width"], frame["height"])):
+        raise InputError(
+            f"{folder}: {frame['camera']}, sample_data {frame['frame_id']}: {complaint}; K stands in table "
+            "calibrated_sensor.json, width and height in sample_data.json"
+        )
 
 
 def _frames(recordings: Recordings, sample: Sample, n_sweeps: int, T_scene_from_points: Matrix) -> Iterator[Row]:
@@ -102,7 +132,7 @@ def _clouds(recordings: Recordings, lidar: Recording, T_points_from_global: Matr
         clouds.append(
             {
                 "path": sweep.path,
-                "format": "nuscenes-pcd-bin",
+                "format": CLOUD_FORMAT,
                 "T_points_from_cloud": T.ravel().tolist(),
                 "time_lag_s": 1e-6 * (lidar.timestamp_us - sweep.timestamp_us),
                 "depth": None,

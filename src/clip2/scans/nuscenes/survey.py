@@ -1,24 +1,38 @@
 """What of a nuScenes data set is there."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from nuscenes.eval.detection.constants import DETECTION_NAMES
+
+from clip2.scans.box_sense import LOOKED_AT, box_remarks
+from clip2.scans.clouds import own_cloud
 from clip2.scans.files import absent
 from clip2.scans.marker import source_kind
-from clip2.scans.nuscenes.annotations import class_of
+from clip2.scans.nuscenes.annotations import class_of, sample_boxes
+from clip2.scans.nuscenes.boxes import Boxes
 from clip2.scans.nuscenes.rows import rows
-from clip2.scans.nuscenes.samples import samples_by_shard
+from clip2.scans.nuscenes.samples import Sample, samples_by_shard
 from clip2.scans.nuscenes.settings import NuscenesSettings
-from clip2.scans.nuscenes.tables import CAMERAS, LIDAR, Recordings, read_scenes, table_folder
+from clip2.scans.nuscenes.tables import (
+    CAMERAS,
+    CLOUD_FORMAT,
+    LIDAR,
+    Recordings,
+    no_pictures,
+    read_scenes,
+    table_folder,
+)
 from clip2.scans.shards import ROLES
 from clip2.scans.survey import Survey, count_files
 
 
 def survey(root: Path, settings: NuscenesSettings) -> Survey:
-    """Count the recordings of the splits that the settings name.
+    """Count the recordings of the splits that the settings name; look at the boxes of some samples of ``val``.
 
     Raises:
-        InputError: no tables, or a split that names nothing.
+        InputError: no tables, broken ones, or a split that names nothing.
     """
     folder = table_folder(root, settings.version)
     scenes = read_scenes(folder)
@@ -39,7 +53,7 @@ def survey(root: Path, settings: NuscenesSettings) -> Survey:
                 seen = [recorded[camera].path for camera in CAMERAS if camera in recorded]
                 images.update(dict.fromkeys(seen))
                 used[role] += len(seen)
-    remarks = list(_category_remarks(folder, settings))
+    remarks = [*_category_remarks(folder, settings), *_box_remarks(root, recordings, chosen["val"], settings)]
     items = [
         count_files("key-frame clouds", [root / path for path in clouds]),
         count_files("images", [root / path for path in images]),
@@ -56,7 +70,7 @@ def survey(root: Path, settings: NuscenesSettings) -> Survey:
         items=items,
         used=used,
         remarks=remarks,
-        fatal=missing,
+        fatal=[*(str(no_pictures(folder, getattr(settings, role))) for role in ROLES if not used[role]), *missing],
     )
 
 
@@ -70,3 +84,26 @@ def _category_remarks(folder: Path, settings: NuscenesSettings) -> Iterator[str]
             f"none of the {len(names)} categories ({', '.join(names[:5])} …) is one of nuScenes': there will be no "
             "object to recognise; map them in settings.categories, e.g. {car: vehicle.car}"
         )
+
+
+def _box_remarks(
+    root: Path, recordings: Recordings, samples: Sequence[Sample], settings: NuscenesSettings
+) -> Iterator[str]:
+    """What looks wrong with the boxes of the middle sample of some scenes."""
+    folder = table_folder(root, settings.version)
+    boxes = Boxes(folder, [sample.token for sample in samples])
+    if boxes.n_elsewhere and not len(boxes):
+        yield f"none of the {boxes.n_elsewhere} rows of {folder / 'sample_annotation.json'} is a box of {settings.val!r}"
+    of_scene: dict[str, list[Sample]] = {}
+    for sample in samples:
+        if LIDAR in recordings.of_sample(sample.token):
+            of_scene.setdefault(sample.scene, []).append(sample)
+    looked_at = [own[len(own) // 2] for own in list(of_scene.values())[:LOOKED_AT]]
+    counts: Counter[str] = Counter()
+    yield from box_remarks(
+        (box for own in looked_at for box in sample_boxes(recordings, boxes, own, settings.categories, counts)),
+        counts,
+        DETECTION_NAMES,
+        root,
+        lambda box: own_cloud(recordings.of_sample(box["sample"])[LIDAR].path, CLOUD_FORMAT),
+    )

@@ -3,6 +3,7 @@
 The devkit loads all tables as dictionaries, several gigabytes at the size of trainval. It is the reference in tests.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from clip2.runtime.errors import InputError
 from clip2.scans.nuscenes.rows import rows
 
 LIDAR = "LIDAR_TOP"
+CLOUD_FORMAT = "nuscenes-pcd-bin"
 CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
 AXES = {"points": f"{LIDAR}: x right, y forward, z up", "up": "z"}
 
@@ -59,10 +61,29 @@ def table_folder(root: Path, version: str) -> Path:
 
 
 def read_scenes(folder: Path) -> dict[str, list[str]]:
-    """Scenes by name, in alphabetical order: the tokens of their samples in time order."""
-    following = dict(rows(folder / "sample.json", "token", "next"))
-    first = sorted(rows(folder / "scene.json", "name", "first_sample_token"))
-    return {name: list(_chain(token, following, folder)) for name, token in first}
+    """Scenes by name, in alphabetical order: the tokens of their samples in time order.
+
+    Raises:
+        InputError: a table is missing or broken, two scenes have one name, or the samples that follow one another are
+            not those that call the scene theirs.
+    """
+    following: dict[str, str] = {}
+    scene_of: dict[str, str] = {}
+    for token, after, scene in rows(folder / "sample.json", "token", "next", "scene_token"):
+        following[token], scene_of[token] = after, scene
+    lengths = Counter(scene_of.values())
+    scenes: dict[str, list[str]] = {}
+    for name, scene, first in sorted(rows(folder / "scene.json", "name", "token", "first_sample_token")):
+        if name in scenes:
+            raise InputError(f"{folder}: table scene.json has two scenes {name!r}; give each a name of its own")
+        scenes[name] = list(_chain(first, following, folder))
+        if others := [token for token in scenes[name] if scene_of[token] != scene]:
+            raise InputError(f"{folder}: by table scene.json, scene {name!r} holds sample {others[0]}, which is another "
+                             "scene's by sample.json; unpack both again")  # fmt: skip
+        if len(scenes[name]) < lengths[scene]:
+            raise InputError(f"{folder}: table sample.json has {lengths[scene]} samples of scene {name!r}, but its chain "
+                             f"of `next` ends after {len(scenes[name])}; unpack it again")  # fmt: skip
+    return scenes
 
 
 def _chain(token: str, following: Mapping[str, str], folder: Path) -> Iterator[str]:
@@ -75,6 +96,15 @@ def _chain(token: str, following: Mapping[str, str], folder: Path) -> Iterator[s
         token = following[token]
     if token:
         raise InputError(f"{folder}: table sample.json goes round in a circle, from row {token} on; unpack it again")
+
+
+def no_pictures(folder: Path, split: str) -> InputError:
+    """The error for a split none of whose samples has a sweep and a picture."""
+    there = sorted({channel for (channel,) in rows(folder / "sensor.json", "channel")})
+    return InputError(
+        f"{folder}: split {split!r} gives no picture with a sweep: wanted are the channels {LIDAR} and "
+        f"{', '.join(CAMERAS)}; sensor.json has {', '.join(there) or 'none'}"
+    )
 
 
 def pose_matrix(rotation: Sequence[float], translation: Sequence[float]) -> Matrix:
@@ -131,13 +161,21 @@ class Recordings:
         return self._key[token]
 
     def before(self, sweep: Recording) -> Recording | None:
-        """The LiDAR sweep before another one; None at the beginning of a scene."""
+        """The LiDAR sweep before another one; None at the beginning of a scene.
+
+        Raises:
+            InputError: it is not there, or not earlier.
+        """
         if not sweep.previous:
             return None
         if sweep.previous not in self._sweeps:
             raise InputError(f"{self._folder}: table sample_data.json lacks row {sweep.previous}, which row "
                              f"{sweep.token} names; unpack it again")  # fmt: skip
-        return self._sweeps[sweep.previous]
+        found = self._sweeps[sweep.previous]
+        if found.timestamp_us >= sweep.timestamp_us:
+            raise InputError(f"{self._folder}: table sample_data.json: `prev` of row {sweep.token} is {found.token}, "
+                             "which is not earlier; unpack it again")  # fmt: skip
+        return found
 
     @cached_property
     def _poses(self) -> dict[str, Matrix]:

@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from clip2.runtime.errors import InputError
+from clip2.scans.clouds import own_cloud
 from clip2.scans.images import ImageError
 from clip2.scans.images import picture_size as read_picture_size
 from clip2.scans.once.files import (
@@ -102,15 +101,7 @@ def _frame(sequence: str, recording: Recording, camera: Record) -> Record:
         "timestamp_us": int(frame) * 1000 if frame.isdecimal() and len(frame) < 16 else None,
         "image_path": image_path(sequence, camera["camera"], frame),
         "T_scene_from_points": None if T is None else T.ravel().tolist(),
-        "clouds": [
-            {
-                "path": cloud_path(sequence, frame),
-                "format": CLOUD_FORMAT,
-                "T_points_from_cloud": np.eye(4).ravel().tolist(),
-                "time_lag_s": 0.0,
-                "depth": None,
-            }
-        ],
+        "clouds": [own_cloud(cloud_path(sequence, frame), CLOUD_FORMAT)],
         **camera,
     }
 
