@@ -163,13 +163,14 @@ def test_sweeps_that_are_not_there_are_foretold(tiny: Path, capsys: pytest.Captu
     for row in [row for row in tables["sample_data"] if row["calibrated_sensor_token"] == "c-lidar"]:
         sweep = row | {"token": f"{row['token']}-sweep", "is_key_frame": False}
         sweep["filename"] = row["filename"].replace("samples", "sweeps")
+        sweep["timestamp"] -= 50_000
         row["prev"] = sweep["token"]
         tables["sample_data"].append(sweep)
         tables["ego_pose"].append(tables["ego_pose"][0] | {"token": row["token"]})
     write_tables(tiny / "tiny", tables)
     assert check_tiny(tiny, capsys).endswith("ERROR ")
     told = check_tiny(tiny, capsys, n_sweeps=2)
-    assert "4 of 4 earlier sweeps are not there" in told
+    assert "4 of 4 earlier sweeps are missing or wrong" in told
     assert "lift cannot read the earlier sweeps of 100.0% of the frames of train" in told
 
 
@@ -179,7 +180,7 @@ def test_a_few_that_are_missing_are_told_and_passed_over(tiny: Path, capsys: pyt
         (tiny / "tiny.yaml").read_text() + yaml.safe_dump({"detectors": {"tiny_owl": {"max_bad_share": 0.5}}})
     )
     told = check_tiny(tiny, capsys)
-    assert "1 of 4 pictures are not there" in told
+    assert "1 of 4 pictures are missing or wrong" in told
     assert told.endswith("ERROR ")
 
 
@@ -213,6 +214,7 @@ def test_categories_that_are_called_as_the_classes_need_no_map() -> None:
 
 def test_pictures_of_another_kind_are_told(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     deep = np.full((240, 320, 3), 4000, np.uint16)
+    deep[:120] = 2000
     for path in (tiny / "tiny" / "samples" / "CAM_FRONT").iterdir():
         path.write_bytes(bytes(cv2.imencode(".png", deep)[1]))
     assert "note: pictures have 16 bits a channel, 12 of them in use" in check_tiny(tiny, capsys)

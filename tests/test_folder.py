@@ -26,6 +26,7 @@ from clip2.scans.clouds import load_points
 from clip2.scans.folder import annotations as folder_annotations
 from clip2.scans.folder import frames as folder_frames
 from clip2.scans.folder.calibration import read_calibration
+from clip2.scans.folder.files import find_scenes
 from clip2.scans.folder.settings import FolderSettings
 from clip2.scans.folder.survey import survey
 from clip2.scans.images import read_frame_image
@@ -647,6 +648,100 @@ def test_other_wrong_input_is_named(tmp_path: Path) -> None:
         annotate(tmp_path, tmp_path / "boxes")
     with pytest.raises(InputError, match=r"split 'scene:x': .* has no such scene"):
         ingest(tmp_path, tmp_path / "frames", FolderSettings(train="all", val="scene:x"))
+
+
+BOX = {"name": "car", "center": [16.0, 1.0, 0.5], "size_lwh": [9.0, 4.0, 3.0], "yaw": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([BOX, BOX | {"yaw": 90}], r"1\.yaw: 90 is more than a full turn in radians; convert degrees"),
+        ([BOX | {"yaw": -1e300}], "is more than a full turn in radians"),
+        ([BOX | {"name": " \t"}], r"0\.name: String should have at least 1 character"),
+        ([BOX | {"track": "a"}, BOX | {"track": "a", "yaw": 0.4}], "track 'a' is in two places at a time"),
+        ([BOX | {"track": True}], r"0\.track: Input should be a valid string"),
+    ],
+    ids=["degrees", "huge", "blank name", "track twice", "no track"],
+)
+def test_a_wrong_label_is_named(tmp_path: Path, rows: list[Row], message: str) -> None:
+    make_folder(tmp_path)
+    put_json(tmp_path / "labels" / "b.json", rows)
+    for look in (lambda: annotate(tmp_path, tmp_path / "boxes"), lambda: survey(tmp_path, ALL)):
+        with pytest.raises(InputError, match=rf"labels/b\.json: .*{message}"):
+            look()
+
+
+def test_a_label_that_is_there_twice_counts_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_folder(tmp_path)
+    other = BOX | {"center": [8.0, 1, 0], "yaw": -2 * np.pi, "track": 7}
+    put_json(tmp_path / "labels" / "a.json", [BOX | {"track": 5}, BOX | {"name": "Car "}, BOX | {"track": 5.0}, other])
+    rows = annotate(tmp_path, tmp_path / "boxes")
+    assert [(row["annotation_id"], row["instance"]) for row in rows] == [("a/0", "a/5"), ("a/3", "a/7")]
+    counts = read_header(tmp_path / "boxes" / f"{shard_names('val', 1)[0]}.parquet")["counts"]
+    assert (counts["annotations"], counts["boxes_repeated"]) == (2, 2)
+    assert "2 boxes repeat one of their label file: left out" in caplog.text
+    assert any("2 labelled boxes repeat one of their file" in remark for remark in survey(tmp_path, ALL).remarks)
+
+
+@pytest.mark.parametrize(
+    ("box", "remark"),
+    [
+        (BOX | {"center": [0.0, -200.0, 0.5]}, "3 of 3 labelled boxes of 3 samples hold no point"),
+        (BOX | {"size_lwh": [9000.0, 4000, 3000]}, "3 of 3 labelled boxes of 3 samples are longer than 100 m"),
+    ],
+    ids=["another frame", "millimetres"],
+)
+def test_the_survey_looks_at_samples_that_have_boxes(tmp_path: Path, box: Row, remark: str) -> None:
+    """Of hand-labelled recordings, the first sample often has none."""
+    make_folder(tmp_path, stems=("a", "b", "c", "d"))
+    put_json(tmp_path / "labels" / "a.json", [])
+    for stem in ("b", "c", "d"):
+        put_json(tmp_path / "labels" / f"{stem}.json", [box])
+    assert [found for found in survey(tmp_path, ALL).remarks if remark in found]
+    for stem in ("b", "c", "d"):
+        put_json(tmp_path / "labels" / f"{stem}.json", [BOX])
+    assert not survey(tmp_path, ALL).remarks
+
+
+def times_of(root: Path, text: str) -> dict[str, int]:
+    put(root / "timestamps.txt", text.encode())
+    return find_scenes(root)[0].times_us
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a 1.5\nb 2\n", "stem,seconds\na,1.5\nb,2\n", "# of the LiDAR\na 1.5\n\nb 2\nb 2\n", "\ufeffa\t1.5\r\nb 2.0"],
+    ids=["plain", "header", "comment", "windows"],
+)
+def test_times_are_seconds_a_stem(tmp_path: Path, text: str) -> None:
+    make_folder(tmp_path)
+    assert times_of(tmp_path, text) == {"a": 1_500_000, "b": 2_000_000}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a 1500000000000000000\nb 1500000000100000000\n", "line 1: 1500000000000000000 is no time in seconds; divide"),
+        ("a 1500000000000000\nb 1500000000100000\n", "is no time in seconds"),
+        ("a 1500000000000\nb 1500000000100\n", "is no time in seconds"),
+        ("a 1\nb 1e300\n", "line 2: 1e300 is no time in seconds"),
+        ("a nan\nb 1\n", "line 1: cannot convert float NaN"),
+        ("a noon\nb 1\n", "line 1: could not convert string to float: 'noon'"),
+        ("a 1\nb 2\na 3\n", "line 3: a has another time before"),
+        ("a 1\nstem seconds\nb 3\n", "line 2: could not convert"),
+    ],
+)
+def test_times_that_cannot_be_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    make_folder(tmp_path)
+    with pytest.raises(InputError, match=rf"timestamps\.txt: .*{message}"):
+        times_of(tmp_path, text)
+
+
+def test_the_survey_doubts_times_in_milliseconds(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    times_of(tmp_path, "a 0\nb 100\n")
+    assert any("samples are 100 s apart (median)" in remark for remark in survey(tmp_path, ALL).remarks)
 
 
 def test_a_sample_without_a_pose_is_counted(tmp_path: Path) -> None:

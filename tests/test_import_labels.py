@@ -11,7 +11,7 @@ import pytest
 from labelled_world import Labelled, folder_labels, world_as_folder
 from scipy.spatial.transform import Rotation
 
-from clip2.export import read_kitti
+from clip2.export import read_kitti, read_sustechpoints
 from clip2.export.corrected import import_labels
 from clip2.export.index import read_index
 from clip2.export.kitti import calibration, label_line
@@ -181,3 +181,120 @@ def test_kittis_own_labels_are_read(realdata: Path) -> None:
             assert one.name == box["class"].lower().replace("_", " ")
             checked += 1
     assert checked > 15
+
+
+# --- files that people and other tools wrote -------------------------------------------------------------------------
+
+CALIB = "R0_rect: 1 0 0 0 1 0 0 0 1\nTr_velo_to_cam: 0 -1 0 0 0 0 -1 0 1 0 0 0\n"
+CAR = "Car 0 0 0 100 100 200 200 1.6 1.8 4.0 0.0 1.7 10.0 -1.5\n"
+SEEN_ONLY = "Van -1 -1 -10 100 100 200 200 -1 -1 -1 -1000 -1000 -1000 -10\n"
+
+
+def kitti(folder: Path, label: bytes, calib: bytes = CALIB.encode()) -> tuple[list[str], Counter[str]]:
+    """Names of the boxes in one file, and what was left out."""
+    for name, content in (("label_2", label), ("calib", calib)):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / "0.txt").write_bytes(content)
+    left_out: Counter[str] = Counter()
+    ((_, boxes),) = read_kitti.read(folder, left_out)
+    return [box.name for box in boxes], left_out
+
+
+@pytest.mark.parametrize(
+    ("label", "names", "left_out"),
+    [
+        (CAR + "\n" + CAR.replace("Car", "Van") + "\n", ["car", "van"], {}),
+        (CAR + SEEN_ONLY + SEEN_ONLY.replace("Van", "DontCare"), ["car"], {"without a size": 1, "DontCare": 1}),
+        (CAR.replace("1.6 1.8 4.0", "0 0 0"), [], {"without a size": 1}),
+        (CAR.replace("Car", "_"), [], {"without a name": 1}),
+    ],
+    ids=["blank line", "seen in the picture only", "no size", "no name"],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_kitti_what_is_no_box_is_counted(
+    tmp_path: Path, label: str, names: list[str], left_out: dict[str, int], encoding: str
+) -> None:
+    assert kitti(tmp_path, label.encode(encoding)) == (names, left_out)
+
+
+@pytest.mark.parametrize(
+    ("label", "calib", "message"),
+    [
+        (CAR.replace(" -1.5", " -90"), CALIB, r"label_2/0\.txt: line 1: -90 is more than a full turn in radians"),
+        (CAR.replace("10.0", "nan"), CALIB, "line 1: a number is not finite"),
+        (CAR.replace("4.0", "inf"), CALIB, "line 1: a number is not finite"),
+        (CAR.replace("Car", "Stra\xdfe"), CALIB, "0.txt: not a readable UTF-8 text file"),
+        (CAR, CALIB.replace("0 -1 0 0 0 0 -1 0 1", "0 -2 0 0 0 0 -2 0 2"), r"calib/0\.txt: Tr_velo_to_cam is no rot"),
+        (CAR, CALIB.replace("R0_rect: 1 0 0 0 1 0 0 0 1", "R0_rect: 0 0 0 0 0 0 0 0 0"), "R0_rect is no rotation"),
+        (CAR, CALIB.replace("cam: 0 -1", "cam: nan -1"), "Tr_velo_to_cam is no rotation"),
+        (CAR, CALIB.replace("0 -1 0 0 0 0 -1 0 1 0 0 0", "1 0 0 0 0 1 0 0 0 0 1 0"), "camera's up is far from"),
+    ],
+    ids=["degrees", "nan", "inf", "latin-1", "scaled", "zeros", "nan in calib", "identity"],
+)
+def test_kitti_what_cannot_be_is_refused(tmp_path: Path, label: str, calib: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        kitti(tmp_path, label.encode("latin-1"), calib.encode())
+
+
+def sustech(**changes: Any) -> Row:
+    """A box as SUSTechPOINTS writes it; ``position_x=1`` changes a number of its place."""
+    psr = {key: dict.fromkeys("xyz", 1.0) for key in ("position", "rotation", "scale")}
+    for key, value in changes.items():
+        if "_" in key and key != "obj_type":
+            psr[key[:-2]][key[-1]] = value
+    return {"obj_id": "1", "obj_type": changes.get("obj_type", "Car"), "psr": psr}
+
+
+def read_sustech(folder: Path, content: bytes) -> tuple[list[str], Counter[str]]:
+    path = folder / "street" / "label" / "0.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    left_out: Counter[str] = Counter()
+    ((_, boxes),) = read_sustechpoints.read(folder, left_out)
+    return [box.name for box in boxes], left_out
+
+
+def test_sustechpoints_what_is_no_box_is_counted(tmp_path: Path) -> None:
+    rows = [sustech(), sustech(scale_x=-4), sustech(scale_z=0), sustech(obj_type=""), sustech(obj_type=None)]
+    for encoding in ("utf-8-sig", "utf-16"):
+        found = read_sustech(tmp_path / encoding, json.dumps(rows).encode(encoding))
+        assert found == (["car"], {"without a size": 2, "without a name": 2})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (json.dumps([sustech(), sustech(rotation_z=90)]), "0.json: box 1: 90 is more than a full turn in radians"),
+        (json.dumps([sustech(position_x=float("nan"))]), "box 0: a number is not finite"),
+        (json.dumps([sustech(position_x=1e300)]), "box 0: a number is not finite, or too large"),
+        (json.dumps([{}]), "box 0 is not one of SUSTechPOINTS'"),
+        (json.dumps({"objs": None}), "not a list of SUSTechPOINTS' boxes"),
+        ("[" * 100_000, "0.json: not JSON"),
+        (json.dumps([sustech(obj_type="\ud800")]), "half a character"),
+        ("<html>", "is a web page"),
+    ],
+    ids=["degrees", "nan", "huge", "no box", "no list", "deep", "half a character", "page"],
+)
+def test_sustechpoints_what_cannot_be_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_sustech(tmp_path, content.encode())
+
+
+def test_two_files_of_one_sample_and_boxes_twice(folder: Labelled, tmp_path: Path, caplog: Any) -> None:
+    export("sustechpoints", folder, tmp_path / "out")
+    labels = sorted((tmp_path / "out" / "data").glob("*/label/*.json"))
+    rows = json.loads(labels[0].read_text())
+    labels[0].write_text(json.dumps(rows + rows[:2]))
+    root = without_labels(folder, tmp_path / "copy")
+    n, _ = import_labels("sustechpoints", tmp_path / "out", root)
+    assert n == len(annotations(folder))
+    assert "left out: 2 that repeat another" in caplog.text
+    (tmp_path / "out" / "index.csv").unlink()
+    stranger = tmp_path / "out" / "data" / "elsewhere" / "label" / "0000.json"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_text(labels[0].read_text())
+    labels[0].rename(labels[0].with_name("0000.json"))
+    for path in labels[1:]:
+        path.unlink()
+    with pytest.raises(InputError, match=r"has two files of labels of sample '0000'; keep one"):
+        import_labels("sustechpoints", tmp_path / "out", root / "street")

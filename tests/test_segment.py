@@ -254,6 +254,7 @@ def test_a_gpu_s_batches_give_the_same_masks(shard: Path, sam_folder: Path, monk
 
 PLATE = [189, 89, 211, 111]
 DISC = cv2.circle(np.zeros((SIZE[1], SIZE[0]), np.uint8), (200, 100), 9, 1, -1) > 0
+BESIDE = np.roll(DISC, 60, 1)
 
 
 def compressed(mask: np.ndarray) -> dict[str, Any]:
@@ -291,7 +292,7 @@ def test_masks_on_disk_go_to_the_boxes_that_they_overlap(
 
 
 def test_polygons_are_masks_and_a_mask_is_cut_to_its_box(shard: Path) -> None:
-    polygons = [[190.0, 90, 200, 90, 200, 110, 190, 110], [200.0, 90, 230, 90, 230, 110, 200, 110]]
+    polygons = [[190.0, 90, 200, 90, 200, 110, 190, 110], [200.0, 90, 224, 90, 224, 110, 200, 110]]
     header, rows = segment(shard, **write_masks(shard, polygons, bbox=[189, 89, 22, 22]))
     assert header["counts"]["cut"] == header["counts"]["masks"] == 4
     inside = decode(rows[0]["counts"], SIZE[::-1])
@@ -299,13 +300,89 @@ def test_polygons_are_masks_and_a_mask_is_cut_to_its_box(shard: Path) -> None:
     assert inside.sum() == pytest.approx(20 * 21, abs=45)  # a border pixel more or less
 
 
-def test_masks_beside_their_box_and_empty_ones_are_counted(shard: Path) -> None:
-    beside = np.roll(DISC, 60, 1)
-    for mask, loss in ((beside, "lost_outside"), (np.zeros_like(DISC), "lost_empty")):
-        header, rows = segment(shard, **write_masks(shard, compressed(mask), bbox=[189, 89, 22, 22]))
-        assert header["counts"][loss] == 4
-        assert header["counts"]["masks"] == 0
-        assert all(row["counts"] is None for row in rows)
+def change_masks(shard: Path, change: Callable[[int, dict[str, Any]], Any]) -> None:
+    content = json.loads((shard / "masks.json").read_text())
+    for number, annotation in enumerate(content["annotations"]):
+        change(number, annotation)
+    (shard / "masks.json").write_text(json.dumps(content))
+
+
+def test_masks_beside_their_box_and_empty_ones_are_counted(shard: Path, caplog: pytest.LogCaptureFixture) -> None:
+    chosen = write_masks(shard, compressed(DISC), bbox=[189, 89, 22, 22])
+    empty = compressed(np.zeros_like(DISC))
+    for mask, loss, said in ((compressed(BESIDE), "lost_outside", "off their bbox"), (empty, "lost_empty", "empty")):
+        change_masks(shard, lambda number, a, mask=mask: number or a.update(segmentation=mask))
+        header, rows = segment(shard, **chosen)
+        assert header["counts"][loss] == 1
+        assert header["counts"]["masks"] == 3
+        assert rows[0]["counts"] is None
+        assert header["segmenter"]["stored"][said.replace(" ", "_")] == 1
+        assert f"of 4 masks, 1 {said}" in caplog.text
+
+
+POLYGON = [189.0, 89, 211, 89, 211, 111, 189, 111]
+CONVENTIONS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "run lengths along rows": ({"size": [200, 400], "counts": uncompressed(DISC.T)["counts"]}, {}),
+    "shares of the picture": ([[value / 400 for value in POLYGON]], {}),
+    "shares of the picture, no box": ([[value / 400 for value in POLYGON]], {"bbox": None}),
+    "y before x": ([[*np.array(POLYGON).reshape(-1, 2)[:, ::-1].ravel()]], {}),
+    "pixels of a larger picture": ([[5 * value for value in POLYGON]], {"bbox": None}),
+    "corners for the box's sizes": (compressed(DISC), {"bbox": PLATE}),
+    "another thing's mask": (compressed(BESIDE), {}),
+    "no masks": (compressed(np.zeros_like(DISC)), {}),
+}
+
+
+@pytest.mark.parametrize(("segmentation", "more"), CONVENTIONS.values(), ids=CONVENTIONS)
+def test_masks_of_another_convention_are_refused(shard: Path, segmentation: Any, more: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"of 4 masks, 4 .* another convention"):
+        segment(shard, **write_masks(shard, segmentation, **({"bbox": [189, 89, 22, 22]} | more)))
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "box"),
+    [([POLYGON[:6] + POLYGON[4:]], {"bbox": [189, 89, 22, 22]}), ([POLYGON, [189.0, 100, 195, 100, 195, 105]], {})],
+)
+def test_polygons_of_resized_pictures_are_scaled_to_their_frames(
+    shard: Path, segmentation: Any, box: dict[str, Any]
+) -> None:
+    _, expected = segment(shard, **write_masks(shard, segmentation, **box))
+    chosen = write_masks(shard, segmentation, **box)
+
+    def halve(_: int, annotation: dict[str, Any]) -> None:
+        annotation["segmentation"] = [[value / 2 for value in polygon] for polygon in annotation["segmentation"]]
+        if box:
+            annotation["bbox"] = [value / 2 for value in annotation["bbox"]]
+
+    change_masks(shard, halve)
+    content = json.loads((shard / "masks.json").read_text())
+    for image in content["images"]:
+        image.update(width=SIZE[0] // 2, height=SIZE[1] // 2)
+    (shard / "masks.json").write_text(json.dumps(content))
+    header, rows = segment(shard, "halved", **chosen)
+    assert rows == expected
+    assert rows[0]["counts"]
+    assert header["segmenter"]["stored"]["scaled"] == 4
+
+
+def test_crowds_have_no_mask(shard: Path, caplog: pytest.LogCaptureFixture) -> None:
+    chosen = write_masks(shard, compressed(DISC))
+    change_masks(shard, lambda number, a: a.update(iscrowd=int(number == 1)))
+    header, rows = segment(shard, **chosen)
+    assert header["counts"]["masks"] == 3
+    assert rows[2]["counts"] is None
+    assert "of the masks, 1 are crowds" in caplog.text
+
+
+def test_masks_that_are_no_box_s_are_told_or_refused(
+    shard: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = write_masks(shard, compressed(BESIDE))
+    assert segment(shard, **chosen)[0]["counts"]["lost_no_mask"] == 8
+    assert "none of 4 masks overlaps one of the 8 boxes" in caplog.text
+    monkeypatch.setattr("clip2.segment.stored.MANY", 4)
+    with pytest.raises(InputError, match="none of 4 masks overlaps one of the 8 boxes"):
+        segment(shard, **chosen)
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,94 @@ def test_a_shard_whose_pictures_have_no_box_is_no_error(tmp_path: Path) -> None:
         read(tmp_path / "b.parquet")
 
 
+def test_pictures_of_two_recordings_do_not_mean_one_frame(tmp_path: Path) -> None:
+    content = coco()
+    for number, image in enumerate(content["images"]):
+        image["file_name"] = f"/data/{'ab'[number % 2]}/{FRAMES_OF[f'f{number // 2}']}"
+    said = r"“data/a/drive/images/0.png” and “data/b/drive/images/0.png” both end in drive/images/0.png"
+    with pytest.raises(InputError, match=said):
+        read_json(tmp_path, content)
+    with pytest.raises(InputError, match=said):
+        read_parquet(tmp_path, table(image_path=[image["file_name"] for image in content["images"]]))
+
+
+@pytest.mark.parametrize(
+    ("which", "row", "said"),
+    [
+        (
+            "images",
+            {"id": "0", "file_name": "drive/images/5.png"},
+            "images has the id 0 twice, for “drive",
+        ),
+        ("images", {"id": 0, "file_name": "drive/images/0.png", "width": 160}, "images has the id 0 twice"),
+        ("categories", {"id": 7.0, "name": "person"}, "categories has the id 7.0 twice, for “car” and for “person”"),
+    ],
+)
+def test_an_id_of_two_things_is_refused(tmp_path: Path, which: str, row: dict[str, Any], said: str) -> None:
+    content = coco()
+    content[which].append(row)
+    with pytest.raises(InputError, match=said):
+        read_json(tmp_path, content)
+
+
+def test_a_row_that_stands_twice_is_no_error(tmp_path: Path) -> None:
+    content = coco()
+    for which in ("images", "categories"):
+        content[which].append(dict(content[which][0]))
+    assert good(read_json(tmp_path, content))
+
+
+# --- pictures of another size, crowds --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(160, 120), (640, 480), (213, 160)])
+def test_boxes_of_resized_pictures_are_scaled_to_their_frames(
+    tmp_path: Path, size: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    content, counts = coco(), Counter[str]()
+    share = np.tile(np.array(size) / (320, 240), 2)
+    for image, annotation in zip(content["images"], content["annotations"], strict=True):
+        image.update(width=size[0], height=size[1])
+        annotation["bbox"] = list(share * XYWH)
+    assert good(read_json(tmp_path, content, counts))
+    assert counts == Counter(scaled=8)
+    assert "8 were drawn in pictures of another size" in caplog.text
+
+
+@pytest.mark.parametrize("size", [(240, 320), (320, 320), (640, 640), (320, 200)])
+def test_pictures_of_another_shape_are_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    content = coco()
+    content["images"][3].update(width=size[0], height=size[1])
+    with pytest.raises(
+        InputError, match=rf"3.png is of {size[0]} x {size[1]} pixels there, but its frame of 320 x 240"
+    ):
+        read_json(tmp_path, content)
+
+
+@pytest.mark.parametrize("size", [(0, 0), (None, 240), ("320", "240"), (320.0, 240)])
+def test_sizes_that_say_nothing_do_no_harm(tmp_path: Path, size: tuple[Any, Any]) -> None:
+    content, counts = coco(), Counter[str]()
+    for image in content["images"]:
+        image.update(width=size[0], height=size[1])
+    assert good(read_json(tmp_path, content, counts))
+    assert not +counts
+
+
+@pytest.mark.parametrize("mark", ["iscrowd", "ignore"])
+def test_crowds_are_left_out_and_counted(tmp_path: Path, mark: str, caplog: pytest.LogCaptureFixture) -> None:
+    content, counts = coco(), Counter[str]()
+    for annotation in content["annotations"]:
+        annotation[mark] = 0
+    content["annotations"] += [a | {mark: 1, "bbox": [0, 0, 300, 200]} for a in content["annotations"][:3]]
+    assert good(read_json(tmp_path, content, counts))
+    assert counts == Counter(crowd_or_ignored=3)
+    assert "3 are crowds or to be ignored" in caplog.text
+    for annotation in content["annotations"]:
+        annotation[mark] = 1
+    with pytest.raises(InputError, match="all of its 11 annotations are crowds"):
+        read_json(tmp_path, content)
+
+
 # --- scores ----------------------------------------------------------------------------------------------------------
 
 
@@ -184,10 +272,40 @@ def test_a_score_that_some_lack_is_refused(tmp_path: Path) -> None:
 def test_scores_are_from_0_to_1(tmp_path: Path, score: float) -> None:
     content = coco()
     content["annotations"][3]["score"] = score
-    with pytest.raises(InputError, match=r"annotation 3: score (.* is not from 0 to 1; divide percents|is (inf|nan), not)"):
+    with pytest.raises(
+        InputError, match=r"annotation 3: score (.* is not from 0 to 1; divide percents|is (inf|nan), not)"
+    ):
         read_json(tmp_path, content)
     with pytest.raises(InputError, match=r"row 3(: score .* is not from 0 to 1|: column score is empty)"):
         read_parquet(tmp_path, table(score=[0.9] * 3 + [score] + [0.9] * 4))
+
+
+@pytest.mark.parametrize("name", ["confidence", "conf", "prob"])
+def test_a_score_of_another_name_is_taken_and_told(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    content, columns = coco(), table()
+    for annotation in content["annotations"]:
+        annotation[name] = annotation.pop("score")
+    columns[name] = columns.pop("score")
+    assert good(read_json(tmp_path, content))
+    assert good(read_parquet(tmp_path, columns))
+    assert caplog.text.count(f"has no score, so `{name}` is taken for it") == 2
+    columns["score"] = [0.8] * 8
+    assert good(read_parquet(tmp_path, columns), score=0.8)
+
+
+def test_scores_off_by_rounding_are_good(tmp_path: Path) -> None:
+    assert good(read_parquet(tmp_path, table(score=[1 + 5e-7] * 8)), score=1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_box_beyond_all_measure_is_counted_without_a_word_of_numpy_s(tmp_path: Path) -> None:
+    names = list(FRAMES_OF.values()) * 20
+    boxes = [BOX] * 159 + [[-1e39, 0.0, 1e39, 10.0]]
+    counts: Counter[str] = Counter()
+    columns = {"image_path": names, "box": boxes, "label": ["car"] * 160, "score": [0.9] * 160}
+    found = read_parquet(tmp_path, columns, counts)
+    assert all(np.isfinite(f.boxes).all() for f in found.values())
+    assert counts == Counter(beyond_the_picture=1)
 
 
 # --- tables as pandas writes them ------------------------------------------------------------------------------------

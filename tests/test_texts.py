@@ -129,6 +129,11 @@ def test_json_is_read_whatever_its_mark(tmp_path: Path) -> None:
         "car, traffic_light\n",
         "car; traffic light",
         "car . traffic light .",
+        "car. traffic light.",
+        "car.traffic light",
+        "car.\ntraffic light.\n",
+        "# a prompt\ncar . traffic light\n",
+        '"car"\n"traffic_light"  # quoted\n',
         '["car", "traffic light"]',
         '[{"id": 1, "name": "car"}, {"id": 2, "name": "traffic light"}]',
         '{"images": [], "categories": [{"id": 1, "name": "car"}, {"id": 2, "name": "traffic light"}]}',
@@ -142,6 +147,15 @@ def test_a_vocabulary_is_read_in_every_form(tmp_path: Path, text: str) -> None:
         assert read_vocabulary(tmp_path / "v.txt").names == ("car", "traffic light")
 
 
+UNUSUAL = ("3d printer", "U.S. mailbox", "t-shirt", "7-eleven sign", "2 door car", "16:9 screen", "7.5 tonne truck")
+
+
+@pytest.mark.parametrize("names", [(*UNUSUAL, 'a 12" pipe'), ("1 euro coin", "2 euro coin"), *((n,) for n in UNUSUAL)])
+def test_unusual_names_are_names(tmp_path: Path, names: tuple[str, ...]) -> None:
+    (tmp_path / "v.txt").write_text("\n".join(names))
+    assert read_vocabulary(tmp_path / "v.txt").names == names
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -151,6 +165,17 @@ def test_a_vocabulary_is_read_in_every_form(tmp_path: Path, text: str) -> None:
         ("0: car\n1: bus\n", "line 1: “0: car” is not one name"),
         ("- car\n- bus\n", "line 1: “- car” is not one name"),
         ("1\tcar\n2\tbus\n", "line 1: .* is not one name"),
+        ("names: ['car', 'bus']\n", "line 1: “names: .* is not one name"),
+        ("0 car\n1 bus\n", "line 1: “0 car” is not one name"),
+        ("# c\n1 car\n2 bus\n", "line 2: “1 car” is not one name"),
+        ("0:car\n1:bus\n", "line 1: “0:car” is not one name"),
+        ("1) car\n2) bus\n", r"line 1: “1\) car” is not one name"),
+        ("* car\n* bus\n", r"line 1: “\* car” is not one name"),
+        ("deer\ncar.bus.person\n", "line 2: “car.bus.person” is not one name"),
+        ("item {\n  id: 1\n  name: 'car'\n}\n", "line 1: “item {” is not one name"),
+        ("<html><body>404</body></html>", "line 1: “<html><body>404</body></html>” is not one name"),
+        ("ca\x07r\nbus\n", "line 1: .* is not one name"),
+        ("x" * 1000, "line 1: “x{60}” is not one name"),
         ('{"names": ["car"]}', "is JSON, but not a list of names"),
         ("[1, 2]", "is JSON, but not a list of names"),
         ('["car", ', "not JSON"),

@@ -82,12 +82,14 @@ def write_tables(root: Path, tables: Tables) -> None:
 
 
 def write_recordings(root: Path, tables: Tables) -> None:
-    """A street's plane of points, and grey pictures, for all of sample_data."""
+    """A street's plane of points, and pictures of two greys, for all of sample_data."""
     rng = np.random.default_rng(0)
     points = np.column_stack(
         [rng.uniform(3, 40, 900), rng.uniform(-20, 20, 900), np.full(900, -1.8), rng.random(900), np.arange(900) % 32]
     )
-    picture = bytes(cv2.imencode(".jpg", np.full((240, 320, 3), 90, np.uint8))[1])
+    shown = np.full((240, 320, 3), 90, np.uint8)
+    shown[:120] = 160
+    picture = bytes(cv2.imencode(".jpg", shown)[1])
     for row in tables["sample_data"]:
         path = root / row["filename"]
         path.parent.mkdir(parents=True, exist_ok=True)

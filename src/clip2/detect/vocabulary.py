@@ -28,8 +28,13 @@ def _clean(text: str) -> str:
 
 
 _NAME_COLUMNS = {"name", "names", "class", "class_name", "category", "label"}
-_NOT_A_NAME = re.compile(r"[,;\t]|^- |^\d+\s*[:.]\s|:\s*$|^[\[{]")
-"""Signs of other forms: several names in a line, YAML, numbered lines, JSON."""
+_NOT_A_NAME = re.compile(
+    r"[,;\t<>{}\[\]=\x00-\x08\x0e-\x1f]|^[-*+•] |^\d+\s*[:)]\s*\D|^\d+\s*\.\s|:\s*$|^.{200}"
+    r"|^[^\W\d_]{2,}(\s*\.\s*[^\W\d_]{2,}){2,}"
+)
+"""Signs of other forms: several names in a line, HTML, JSON, YAML, protobuf text, lists with numbers or bullets."""
+_DOT = re.compile(r"\s+\.\s*|(?<=[^\W\d_]{2})\.(?:\s+|(?=[^\W\d_]{2})|$)")
+"""Between the names of a prompt such as ``car. bus.``; not that of ``U.S. mailbox``."""
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
@@ -58,10 +63,10 @@ def read_vocabulary(path: Path) -> Vocabulary:
     line_of: dict[str, int] = {}
     for number, line in enumerate(_lines(path, text), 1):
         name, _, synonyms = (part.strip() for part in line.partition("#")[0].partition("|"))
+        if len(name) > 2 and name[0] == name[-1] and name[0] in "\"'":
+            name = name[1:-1].strip()
         if _NOT_A_NAME.search(name):
-            raise InputError(
-                f"{path}, line {number}: “{name}” is not one name; write one a line, synonyms behind a `|`"
-            )
+            raise _not_a_name(path, number, name)
         if not _clean(name):
             if synonyms:
                 raise InputError(f"{path}, line {number}: synonyms without a name before the `|`")
@@ -90,11 +95,37 @@ def _lines(path: Path, text: str) -> list[str]:
             raise InputError(f"{path}: is JSON, but not a list of names; write one name a line")
         return [str(name) for name in names]
     lines = text.split("\n")
-    filled = [line for line in lines if line.strip()]
+    filled = [line for line in lines if line.partition("#")[0].strip()]
     head = [word.strip("\"' ").lower() for word in filled[0].split(",")] if filled else []
     if len(filled) == 1 and "|" not in filled[0]:
-        between = r"[,;]" if re.search(r"[,;]", filled[0]) else r"\s*\.(?:\s+|$)"
-        return [part.strip(" \t\"'") for part in re.split(between, filled[0])]
+        only = filled[0].partition("#")[0]
+        parts = re.split(r"[,;]", only) if re.search(r"[,;]", only) else _DOT.split(only)
+        return [part.strip(" \t\"'") for part in parts]
     if len(head) > 1 and (columns := [i for i, word in enumerate(head) if word in _NAME_COLUMNS]):
         return ["", *(row[columns[0]] if len(row) > columns[0] else "" for row in list(csv.reader(filled))[1:])]
+    names = [line.partition("#")[0].strip() for line in filled]
+    if _are_numbered(names):
+        raise _not_a_name(path, lines.index(filled[0]) + 1, names[0])
+    if len(names) > 1 and all(name.endswith(".") for name in names):
+        return [line.partition("#")[0].strip().removesuffix(".") for line in lines]
     return lines
+
+
+def _are_numbered(names: list[str]) -> bool:
+    """``0 car``, ``1 bus`` …; not ``1 euro coin``, ``2 euro coin``."""
+    found = [re.match(r"(\d+)\s+(.+)", name) for name in names]
+    numbered = [(int(match[1]), match[2]) for match in found if match]
+    first = numbered[0][0] if numbered else -1
+    return (
+        len(names) > 1
+        and first in (0, 1)
+        and [number for number, _ in numbered] == list(range(first, first + len(names)))
+        and len({rest for _, rest in numbered}) == len(names)
+    )
+
+
+def _not_a_name(path: Path, number: int, text: str) -> InputError:
+    return InputError(
+        f"{path}, line {number}: “{text[:60]}” is not one name; write one a line, without numbers or bullets, synonyms "
+        "behind a `|`"
+    )

@@ -1,6 +1,7 @@
 """Stage `objects`: human boxes of one shard → the evaluation's queries, each with its points and its best picture."""
 
 import logging
+import sys
 from collections import Counter, defaultdict
 from itertools import groupby
 from pathlib import Path
@@ -14,6 +15,7 @@ from clip2.evaluate.settings import ObjectsSettings
 from clip2.geometry import project_box
 from clip2.runtime.console import progress
 from clip2.runtime.errors import InputError
+from clip2.scans.box_sense import ENOUGH, MOST_EMPTY, Hits
 from clip2.scans.clouds import CloudError, load_points
 from clip2.scans.images import ImageError, read_frame_image
 from clip2.scans.sanity import FrameCheck
@@ -27,8 +29,6 @@ from clip2.store.tables import iterate_rows, read_header, read_table, table_writ
 log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
-MOST_EMPTY, ENOUGH_BOXES = 0.7, 20
-"""Share of boxes without a point that is too much, among at least so many of them."""
 NO_CAMERA: Row = {"camera": None, "box": [float("nan")] * 4, "image": None}
 """Parquet holds no null where a list's length is fixed: the box of an unseen object is NaN."""
 
@@ -47,7 +47,7 @@ def run(
     n_annotations = sum(map(len, asked.values())) + skipped.total()
     bad = BadFrames(settings.max_bad_share)
     n_frames, clouds_used = 0, 0
-    sense = FrameCheck(read_header(frames)["sensor"], str(frames))
+    sense, hits = FrameCheck(read_header(frames)["sensor"], str(frames)), Hits()
     rows = progress(iterate_rows(frames), "frames", read_table(frames, columns=[]).num_rows)
     with ragged_writer(out_points) as points_writer, table_writer(out, OBJECTS) as table:
         for sample, group in groupby(rows, key=lambda frame: frame["sample"]):
@@ -69,6 +69,7 @@ def run(
             search, pictures = BoxSearch(points), Pictures(views, data_root, settings.min_view_share, bad)
             for box in boxes:
                 crop = points[search.inside(box, settings.margin_m)]
+                hits.add(box, len(crop))
                 if len(crop) < settings.min_points:
                     skipped["few_points" if len(crop) else "no_points"] += 1
                     continue
@@ -80,7 +81,8 @@ def run(
                 points_writer.append(crop)
         bad.check(n_frames)
         sense.finish()
-        _check_hits(annotations, table.n_rows, skipped["no_points"])
+        if complaint := hits.complaint(ENOUGH, MOST_EMPTY):
+            raise InputError(f"{annotations}: {complaint}; `clip2 check SOURCE` shows the figures")
         if asked:  # Ingest leaves out samples whose recordings are missing.
             skipped["sample_without_frames"] += sum(map(len, asked.values()))
         header, of_boxes = read_header(frames), read_header(annotations)
@@ -100,11 +102,17 @@ def run(
                 ("opencv-python-headless",),
             ),
         }
+    if remark := hits.remark(ENOUGH):
+        print(f"clip2: note: {annotations}: {remark}", file=sys.stderr)
     log.info("%s: %d objects of %d boxes, skipped: %s", out.name, table.n_rows, n_annotations, dict(skipped))
 
 
 def _select(annotations: Path, settings: ObjectsSettings) -> tuple[dict[str, list[Row]], Counter[str]]:
-    """Annotations that pass the filters that need no points, by sample, and the counts of the others."""
+    """Annotations that pass the filters that need no points, by sample, and the counts of the others.
+
+    Raises:
+        InputError: all lie beyond their classes' range.
+    """
     asked: dict[str, list[Row]] = defaultdict(list)
     skipped: Counter[str] = Counter()
     class_range = settings.ranges(read_header(annotations)["dataset"])
@@ -114,6 +122,11 @@ def _select(annotations: Path, settings: ObjectsSettings) -> tuple[dict[str, lis
             skipped[reason] += 1
         else:
             asked[row["sample"]].append(row)
+    if not asked and (beyond := skipped["beyond_class_range"]) >= ENOUGH:
+        raise InputError(
+            f"{annotations}: each of the {beyond} boxes of the classes is farther away than its class_range: boxes and "
+            "poses are not in the same axes or units; `clip2 check SOURCE` looks at them"
+        )
     return asked, skipped
 
 
@@ -129,15 +142,6 @@ def _reason_to_skip(row: Row, settings: ObjectsSettings, class_range: dict[str, 
     if settings.visibility and row["visibility"] not in settings.visibility:
         return "visibility"
     return None
-
-
-def _check_hits(annotations: Path, n_hit: int, n_empty: int) -> None:
-    """Human boxes that hold no points at all, most of them, are boxes in other axes than the points."""
-    if n_empty > MOST_EMPTY * (n_hit + n_empty) and n_empty >= ENOUGH_BOXES:
-        raise InputError(
-            f"{annotations}: {n_empty} of {n_hit + n_empty} boxes hold no point: boxes and points are not in the same "
-            "axes or units; `clip2 check SOURCE` shows the figures"
-        )
 
 
 def _object_row(box: Row, n_points: int) -> Row:

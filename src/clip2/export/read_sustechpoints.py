@@ -49,8 +49,10 @@ def _boxes(path: Path, left_out: Counter[str]) -> Iterator[NamedBox]:
     for number, row in enumerate(rows):
         try:
             box = _box(row, left_out)
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise InputError(f"{path}: box {number}: not one of SUSTechPOINTS' ({error!r})") from None
+        except (KeyError, TypeError, OverflowError) as error:
+            raise InputError(f"{path}: box {number} is not one of SUSTechPOINTS' ({error!r})") from None
+        except ValueError as error:
+            raise InputError(f"{path}: box {number}: {error}") from None
         if box is not None:
             yield box
 

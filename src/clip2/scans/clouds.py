@@ -138,8 +138,8 @@ def _measured(path: Path, rows: Rows) -> Rows:
     if (zero := rows[:, 0] == 0).any() and (zero := zero & ~rows[:, 1:3].any(1)).any():
         if zero.all():
             raise CloudError("cloud_empty", f"{path}: all of its {len(rows)} points are 0, 0, 0; record it again")
-        tell_once("zeros", f"clouds hold points at 0, 0, 0, where nothing came back: they are left out; the first {path} "
-                  f"({zero.mean():.1%})")  # fmt: skip
+        told = f"clouds hold points at 0, 0, 0, where nothing came back: left out; the first {path} ({zero.mean():.1%})"
+        tell_once("zeros", told)
         rows = rows[~zero]
     if len(rows) > 1 and not np.ptp(rows[:, :3], axis=0).any():
         raise CloudError("cloud_empty", f"{path}: all of its {len(rows)} points lie at one place; record it again")

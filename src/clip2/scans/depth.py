@@ -83,8 +83,8 @@ READERS: dict[str, Callable[[Path, bytes, Mapping[str, Any]], Depth]] = {
 """Format name in a frame's ``clouds`` → reader of raw depth units, 0 where there is none."""
 MAX_DEPTH = 8.0
 """Metres; what lies farther is noise of indoor depth cameras (SUN RGB-D's own toolbox cuts there too)."""
-ROUGH, ROWS = 0.2, 32
-"""Median difference of neighbouring pixels, as a share of the larger, that no surface has; rows that are looked at."""
+ROWS, LEAST_PAIRS, SMOOTHER = 32, 100, 4
+"""To tell numbers of the other byte order: rows looked at, pairs of neighbours, and how much nearer those are then."""
 
 
 def read_depth(path: Path, format: str, depth: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -94,28 +94,25 @@ def read_depth(path: Path, format: str, depth: Mapping[str, Any]) -> NDArray[np.
         depth: its calibration, store.schemas.DEPTH.
 
     Raises:
-        CloudError: unreadable, of another size than its calibration, or noise.
+        CloudError: unreadable, of another size than its calibration, or of the other byte order.
         FileNotFoundError: no such file.
     """
     raw = READERS[format](path, read_bytes(path), depth)
-    if (rough := _roughness(raw)) > ROUGH:
-        raise CloudError(
-            "depth_unreadable",
-            f"{path}: is noise (neighbouring pixels differ by {rough:.0%}): its bytes are swapped, or it is no depth",
-        )
+    if _swapped(raw):
+        raise CloudError("depth_unreadable", f"{path}: the two bytes of its numbers are swapped; write it again")
     metres = raw.astype(np.float32) * np.float32(depth["metres_per_unit"])
     metres[metres > MAX_DEPTH] = 0
     return metres
 
 
-def _roughness(raw: Depth) -> float:
-    """Median difference of horizontal neighbours, as a share of the larger one; 0 where next to nothing was measured."""
-    rows = raw[:: max(1, len(raw) // ROWS)].astype(np.int64)
-    left, right = rows[:, :-1], rows[:, 1:]
-    there = (left > 0) & (right > 0)
-    if there.sum() < 100:
-        return 0.0
-    return float(np.median(np.abs(left - right)[there] / np.maximum(left, right)[there]))
+def _swapped(raw: Depth) -> bool:
+    """Whether neighbouring pixels are far nearer to each other with the two bytes of each number swapped."""
+    rows = raw[:: max(1, len(raw) // ROWS)]
+    there = (rows[:, 1:] > 0) & (rows[:, :-1] > 0)
+    if there.sum() < LEAST_PAIRS:
+        return False
+    here, other = (float(np.abs(np.diff(image.astype(np.int64)))[there].mean()) for image in (rows, rows.byteswap()))
+    return here > SMOOTHER * other
 
 
 def depth_cloud(path: Path, format: str, depth: Mapping[str, Any]) -> Cloud:

@@ -9,8 +9,13 @@ LARGEST = 2**15
 """Pixels, of a picture's sides."""
 SAME_FACTOR = 0.1
 """How far x and y may differ and still be scaled by one factor."""
-NEAR_MIDDLE = (0.8, 1.25)
-"""Where principal points lie, over the middle of their picture; both beyond by one factor: that of another size."""
+NEAR_MIDDLE = {SAME_FACTOR: (0.8, 1.25), 0.03: (0.92, 1.08)}
+"""Where principal points lie, over the middle of their picture; both beyond by one factor: that of another size. The
+closer the factors are to each other, the less is it chance."""
+SWAPPED = 0.05
+"""How far from the middle of a picture a principal point lies at most whose two numbers were swapped."""
+LEAST_FOCAL = 0.15
+"""Of a picture's width: 147 degrees, more than a pinhole camera sees. Millimetres taken for pixels are less."""
 
 
 @lru_cache(maxsize=1024)  # a rig's cameras, again and again
@@ -30,15 +35,19 @@ def intrinsics_complaint(K: tuple[float, ...], size: tuple[int, int]) -> str | N
     if fx < 10 and fy < 10 and cx <= 1 and cy <= 1:
         return f"K is in shares of the picture, not in pixels: multiply it by width and height ({_told(K)})"
     x, y = 2 * cx / size[0], 2 * cy / size[1]
-    one_factor = x > 0 and abs(y / x - 1) < SAME_FACTOR
-    if one_factor and not NEAR_MIDDLE[0] < (x + y) / 2 < NEAR_MIDDLE[1]:
+    x_swapped, y_swapped = 2 * cy / size[0], 2 * cx / size[1]
+    if max(abs(x_swapped - 1), abs(y_swapped - 1)) < SWAPPED and min(abs(x - 1), abs(y - 1)) > 2 * SWAPPED:
+        return f"K's principal point {cx:g}, {cy:g} is that of a picture on its side: swap cx and cy"
+    if x > 0 and any(
+        abs(y / x - 1) < same and not low < (x + y) / 2 < high for same, (low, high) in NEAR_MIDDLE.items()
+    ):
         return (
             f"K is for pictures of about {2 * cx:.0f}×{2 * cy:.0f} (its principal point is {cx:g}, {cy:g}), but these "
             f"are {size[0]}×{size[1]}: scale fx, fy, cx and cy with the picture"
         )
     if not (0 < x < 2 and 0 < y < 2):
         return f"K's principal point {cx:g}, {cy:g} lies outside of the picture of {size[0]}×{size[1]}"
-    if not 0.05 < fx / size[0] < 50:
+    if not LEAST_FOCAL < fx / size[0] < 50:
         return f"K's focal length of {fx:g} pixels is impossible for a picture {size[0]} wide"
     return None
 

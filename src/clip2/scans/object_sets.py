@@ -70,8 +70,9 @@ def write_objects(root: Path, out: Path, source: str, settings: SplitSettings, f
     """Write ``out/{shard}.parquet`` (store.schemas.OBJECTS) and ``.h5`` (points, z up) for every shard of both roles.
 
     Raises:
-        InputError: a file is missing or not what it should be.
+        InputError: a file is missing or not what it should be, or a role has no object.
     """
+    check_files(found)
     for role in ROLES:
         protocol = settings.model_dump(mode="json")
         inputs = {path.name: path for path in found.files[role]}
@@ -101,7 +102,26 @@ def write_objects(root: Path, out: Path, source: str, settings: SplitSettings, f
             for path, number, points, label in progress(_read_all(found, role), f"{role} objects", total):
                 name = f"{path.stem}/{number:05d}"
                 shards[shard_of(name, role, settings.n_shards)].add(name, points, found.classes[label])
+            if not any(shard.table.n_rows for shard in shards.values()):
+                lost = f"each of {total} is without a point" if total else "the files are empty"
+                raise InputError(f"{found.files[role][0]}: gives no object ({lost}); copy the file again"
+                                 f"{', or leave drop_background off' if found.drop_background else ''}")  # fmt: skip
         log.info("%s, %s: %d objects", source, role, total)
+
+
+def check_files(found: ObjectSet) -> None:
+    """Look whether a set lists a file twice.
+
+    Raises:
+        InputError: it does.
+    """
+    roles: dict[Path, str] = {}
+    for role, paths in found.files.items():
+        for path in paths:
+            if (before := roles.setdefault(path, role)) != role:
+                raise InputError(f"{path}: is listed for {before} and for {role}; list it for one of them")
+        if repeated := [path for path, number in Counter(paths).items() if number > 1]:
+            raise InputError(f"{repeated[0]}: is listed more than once for {role}; list it once")
 
 
 class _Shard:
@@ -168,32 +188,45 @@ def read_labels(path: Path, n_classes: int) -> NDArray[np.int64]:
             raise InputError(f"{path}: `data` has shape {data.shape}, not (objects, points, 3); copy the file again")
         if len(values) != len(data):
             raise InputError(f"{path}: {len(values)} in `label`, but {len(data)} in `data`; copy the file again")
-    labels = values.astype(np.int64)
-    wrong = np.flatnonzero((labels < 0) | (labels >= n_classes) | (labels != values))
+    # The numbers as they are: large ones and NaN are no int64. NaN is none of these either.
+    wrong = np.flatnonzero(~((values >= 0) & (values < n_classes) & (values == np.floor(values))))
     if len(wrong):
         raise InputError(
             f"{path}: `label` of object {wrong[0]} is {values[wrong[0]]}, not 0 to {n_classes - 1}; "
             "is this the right data set?"
         )
-    return labels
+    return values.astype(np.int64)
 
 
 def _points(path: Path, n_objects: int, drop_background: bool) -> Iterator[Floats]:
-    """Points (N, 3) of each object, as in the file; ``CHUNK`` objects in memory."""
+    """Points (N, 3) of each object, as in the file; ``CHUNK`` objects in memory.
+
+    Raises:
+        InputError: numbers are missing or not finite, or there is no background to drop.
+    """
+    n_background = 0
     with _open(path) as file:
         data = _key(path, file, "data")
         mask = _key(path, file, "mask") if drop_background else None
         if mask is not None and mask.shape != data.shape[:2]:
             raise InputError(f"{path}: `mask` has shape {mask.shape}, `data` {data.shape}; copy the file again")
         for start in range(0, n_objects, CHUNK):
-            chunk = data[start : start + CHUNK].astype(np.float32)
+            with np.errstate(over="ignore"):  # too large is not finite
+                chunk = data[start : start + CHUNK].astype(np.float32)
             broken = np.flatnonzero(~np.isfinite(chunk).all((1, 2)))
             if len(broken):
                 raise InputError(
                     f"{path}: `data` of object {start + broken[0]} has numbers that are not finite; copy the file again"
                 )
-            kept = [slice(None)] * len(chunk) if mask is None else mask[start : start + CHUNK] != BACKGROUND
+            if mask is None:
+                yield from chunk
+                continue
+            kept = mask[start : start + CHUNK] != BACKGROUND
+            n_background += int((~kept).sum())
             yield from (points[chosen] for points, chosen in zip(chunk, kept, strict=True))
+        if mask is not None and n_objects and not n_background:
+            raise InputError(f"{path}: `mask` calls no point background ({BACKGROUND}), so there is none to drop; "
+                             "leave drop_background off")  # fmt: skip
 
 
 @contextmanager

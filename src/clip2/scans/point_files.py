@@ -182,8 +182,8 @@ def las_rows(data: bytes) -> Rows:
         (n,) = struct.unpack_from("<Q", data, 247)
     if start + n * record > len(data):
         raise ValueError(f"cut short: {max(len(data) - start, 0) // record} of {n} points")
-    # Behind the points may stand waves (1.3) and records of any size (1.4): only older versions end with them.
-    if data[25] < 3:
+    # Behind the points may stand waves (from 1.3) and records of any size (1.4): bytes from 227 on say where.
+    if data[25] < 3 or (data[25] > 3 and not any(data[227:247])):
         _refuse_more(n, len(data) - start, record)
     scale, offset = (np.array(struct.unpack_from("<3d", data, at)) for at in (131, 155))
     if not (np.isfinite(scale).all() and np.isfinite(offset).all() and (scale != 0).all()):

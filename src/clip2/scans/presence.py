@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from clip2.scans.clouds import cloud_complaint
-from clip2.scans.files import absent, file_of
+from clip2.scans.files import MOST_BYTES, absent, file_of
 from clip2.scans.images import picture_complaint
 
 Look = Callable[[Path], str | None]
@@ -41,6 +41,8 @@ def _problem(path: Path, look: Look | None) -> tuple[str | None, int]:
         facts = os.stat(path)
         if not stat.S_ISREG(facts.st_mode):  # opening a pipe would wait for ever
             return absent(path), 0
+        if look and facts.st_size > MOST_BYTES:
+            return f"{path}: {facts.st_size:,} bytes, more than any scan or picture has", facts.st_size
         return (look(path) if look else None), facts.st_size
     except OSError as error:
         return (f"{path}: cannot be read ({error.strerror})" if path.exists() else absent(path)), 0

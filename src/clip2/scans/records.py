@@ -50,7 +50,7 @@ def record_complaint(data: bytes, columns: int) -> str | None:
 
 
 def _planar(values: NDArray[np.float32], columns: int) -> bool:
-    """Whether numbers stand column after column: their place in the file tells of their size, that in a row does not."""
+    """Whether numbers stand column after column: their place in the file tells of their size."""
     n = len(values) // columns
     chosen = np.linspace(0, n - 1, min(n, LOOKED_AT // columns)).astype(np.int64)
     return len(chosen) * columns >= ENOUGH and _bits(values.reshape(columns, n)[:, chosen].T.ravel(), columns) > GAIN

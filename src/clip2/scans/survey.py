@@ -7,6 +7,7 @@ from pathlib import Path
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from clip2.runtime.console import console as standard_output
 
@@ -50,9 +51,9 @@ def count_files(name: str, paths: Sequence[Path]) -> Item:
 
 
 def print_survey(survey: Survey, console: Console | None = None) -> None:
-    """Print a survey as a table."""
+    """Print a survey as a table; names of files may hold what the console takes for markup."""
     console = console or standard_output()
-    console.print(f"{survey.dataset} at {survey.root} ({survey.source_kind})", style="bold", highlight=False)
+    console.print(Text(f"{survey.dataset} at {survey.root} ({survey.source_kind})", "bold"))
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("what", no_wrap=True)
     table.add_column("found", justify="right", no_wrap=True)
@@ -60,11 +61,12 @@ def print_survey(survey: Survey, console: Console | None = None) -> None:
     table.add_column("first missing", overflow="fold")
     for item in survey.items:
         style = None if item.found == item.wanted else "red"
-        table.add_row(item.name, f"{item.found:,}", f"{item.wanted:,}", item.first_missing or "", style=style)
+        cells = (item.name, f"{item.found:,}", f"{item.wanted:,}", item.first_missing or "")
+        table.add_row(*map(Text, cells), style=style)
     console.print(table)
     for role, number in survey.used.items():
         console.print(f"{role}: {number:,} {survey.unit} will be used")
     for remark in survey.remarks:
-        console.print(f"note: {remark}", style="yellow")
+        console.print(Text(f"note: {remark}", "yellow"))
     for reason in survey.fatal:
-        console.print(f"cannot start: {reason}", style="red")
+        console.print(Text(f"cannot start: {reason}", "red"))

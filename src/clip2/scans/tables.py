@@ -11,6 +11,7 @@ import pyarrow as pa
 from clip2.runtime.errors import InputError
 from clip2.scans.intrinsics import intrinsics_complaint
 from clip2.scans.marker import source_kind
+from clip2.scans.undistort import lens_complaint
 from clip2.store.bad_frames import BadFrames
 from clip2.store.schemas import ANNOTATIONS, FRAMES
 from clip2.store.tables import table_writer
@@ -80,7 +81,10 @@ def write_shard(
 
 def _check_camera(row: Mapping[str, Any]) -> None:
     """Of the pinhole camera, and of the picture as stored where a lens bent it."""
-    for K in (row["K"], *([lens["K"]] if (lens := row.get("lens")) else ())):
-        complaint = intrinsics_complaint(tuple(K), (row["width"], row["height"]))
+    size, lens = (row["width"], row["height"]), row.get("lens")
+    complaints = [intrinsics_complaint(tuple(K), size) for K in (row["K"], *([lens["K"]] if lens else ()))]
+    if lens and not any(complaints):
+        complaints.append(lens_complaint(tuple(lens["K"]), tuple(lens["distortion"]), size))
+    for complaint in complaints:
         if complaint:
             raise InputError(f"{row['frame_id']}: camera {row['camera']}: {complaint}")

@@ -4,12 +4,13 @@ import codecs
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from clip2.runtime.errors import InputError
-from clip2.scans.files import absent, what_is
+from clip2.scans.files import HEAD, SURE, absent, what_is
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -38,11 +39,14 @@ def read_text(path: Path) -> str:
 
     Raises:
         FileNotFoundError: no such file; its text says what is there instead.
-        InputError: not text.
+        InputError: not text, or it may not be read.
     """
-    if not path.is_file():
-        raise FileNotFoundError(absent(path))
-    return decoded(path, path.read_bytes())
+    try:
+        if path.is_file():
+            return decoded(path, path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    raise FileNotFoundError(absent(path))
 
 
 def decoded(path: Path, data: bytes) -> str:
@@ -74,9 +78,12 @@ def read_names(path: Path, known: Collection[str] = ()) -> list[Name]:
         FileNotFoundError: no such file.
         InputError: not text, or without a name.
     """
+    text = read_text(path)
+    if text and (kind := what_is(text[:HEAD].encode(), SURE)):
+        raise InputError(f"{path}: is {kind}, and no list of names")
     names = [
         Name(word, number)
-        for number, line in enumerate(read_text(path).split("\n"), 1)
+        for number, line in enumerate(text.split("\n"), 1)
         for word in ([line.strip()] if line.strip() in known else _words(line))
     ]
     if not names:
@@ -105,8 +112,18 @@ def unknown_names(path: Path, unknown: Sequence[Name], known: Collection[str]) -
     return f"{path}: {'; '.join(told)}{more}"
 
 
-def read_json(path: Path) -> Any:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = Counter(key for key, _ in pairs)
+    if twice := [key for key, n in keys.items() if n > 1]:
+        raise ValueError(f"the key {twice[0]!r} is there twice")
+    return dict(pairs)
+
+
+def read_json(path: Path, unique: bool = False) -> Any:
     """The content of a JSON file.
+
+    Args:
+        unique: refuse a key that is there twice, of which JSON's readers drop the first.
 
     Raises:
         FileNotFoundError: no such file.
@@ -114,7 +131,7 @@ def read_json(path: Path) -> Any:
     """
     text = read_text(path)
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_unique if unique else None)
         if "\\u" in text:
             json.dumps(content, ensure_ascii=False).encode()
     except UnicodeEncodeError:

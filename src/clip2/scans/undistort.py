@@ -26,6 +26,32 @@ def pinhole_intrinsics(K: ArrayLike, distortion: ArrayLike, size: tuple[int, int
     return np.asarray(cv2.getOptimalNewCameraMatrix(K, distortion, size, FREE, size)[0], np.float64)
 
 
+@lru_cache(maxsize=1024)  # a rig's cameras, again and again
+def lens_complaint(K: tuple[float, ...], distortion: tuple[float, ...], size: tuple[int, int]) -> str | None:
+    """What speaks against a lens: one that folds the picture over before its nearest side is reached.
+
+    Args:
+        K: nine numbers, row by row, pixels; of a principal point in the picture.
+        distortion: OpenCV's coefficients.
+        size: (width, height).
+    """
+    (fx, _, cx), (_, fy, cy), _ = np.reshape(K, (3, 3)).tolist()
+    k1, k2, _, _, k3, k4, k5, k6 = (*distortion, *(0.0,) * 8)[:8]
+    nearest = min(cx / fx, (size[0] - cx) / fx, cy / fy, (size[1] - cy) / fy)
+    r = np.linspace(0, max(10 * nearest, 10.0), 10_000)
+    s = r * r
+    with np.errstate(all="ignore"):
+        bent = r * (1 + s * (k1 + s * (k2 + s * k3))) / (1 + s * (k4 + s * (k5 + s * k6)))
+    folds = np.nonzero(~(np.diff(bent) > 0))[0]
+    reached = float(bent[folds[0]]) if len(folds) else np.inf
+    if reached >= nearest:
+        return None
+    return (
+        f"its distortion folds the picture over, {reached / nearest:.0%} of the way from its middle to the nearest "
+        "side: the coefficients are of another camera, or in another order"
+    )
+
+
 def undistort(
     image: NDArray[np.uint8], K: Sequence[float], distortion: Sequence[float], K_pinhole: Sequence[float]
 ) -> NDArray[np.uint8]:

@@ -53,7 +53,8 @@ def run(
     if settings.kind == "stored":
         assert settings.masks is not None  # the settings see to it
         inputs["masks"] = settings.masks
-        found = stored_masks(frames, asked, settings.masks, settings.min_box_iou, counts)
+        source["stored"] = stored = Counter[str]()
+        found = stored_masks(frames, asked, settings.masks, settings.min_box_iou, counts, stored)
     else:
         # Torch and transformers take seconds to import, and masks on disk need neither.
         from clip2.detect.models import model_files

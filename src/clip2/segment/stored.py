@@ -1,5 +1,6 @@
 """Masks that are already on disk: COCO-style JSON with run lengths or polygons. docs/lifting.md describes it."""
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,19 +10,35 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from clip2.detect.coco import Annotation, annotations, not_coco, told
+from clip2.detect.names import Names
 from clip2.detect.select import overlaps
 from clip2.detect.stage import names_of_shards_beside
-from clip2.detect.stored import Names, coco_named, coco_table, not_coco
+from clip2.detect.stored import BEYOND
 from clip2.runtime.errors import InputError
 from clip2.scans.texts import read_json
 from clip2.segment.cut import Frame, Kept, cut_to_box
 from clip2.store.rle import decode
 
+log = logging.getLogger(__name__)
 Mask = NDArray[np.bool_]
+AGREE = 0.5
+"""Overlap of an annotation's own box with what its mask spans, from which on the two mean one thing. A box around what
+others hide of a thing agrees less, but not for most."""
+MOST_IMPOSSIBLE = 0.5
+"""Share of masks that cannot be masks of their pictures, above which they are masks of another convention."""
+IMPOSSIBLE = ("empty", "below_a_pixel", "beyond_the_picture", "off_their_bbox")
+MANY = 10
+"""Boxes, and masks in their frames, of which some have to belong together."""
 
 
 def stored_masks(
-    frames: Path, asked: Sequence[Frame], path: Path, min_iou: float, counts: Counter[str]
+    frames: Path,
+    asked: Sequence[Frame],
+    path: Path,
+    min_iou: float,
+    counts: Counter[str],
+    stored: Counter[str] | None = None,
 ) -> Iterator[tuple[Frame, list[Kept]]]:
     """For each frame the mask of each of its boxes: the one whose own box overlaps it most, of at least ``min_iou``.
 
@@ -30,50 +47,97 @@ def stored_masks(
     Args:
         frames: the shard's frames; those of the shards beside it may be in the file, too.
         asked: frames in which there are boxes.
+        counts: ``lost_no_mask`` and those of :func:`clip2.segment.cut.cut_to_box` are added to.
+        stored: of the masks in these frames: ``annotations``, :data:`IMPOSSIBLE` and those of
+            :func:`clip2.detect.coco.annotations`.
 
     Raises:
-        InputError: not of the form, a mask is damaged or of a picture of another size, or none is of any known frame.
+        InputError: not of the form, a mask is damaged or of a picture of another size, many masks are of another
+            convention, none is of any known frame, or no box has one.
     """
-    of_frame = _annotations(path, frames, asked)
+    stored = Counter() if stored is None else stored
+    of_frame = _annotations(path, frames, asked, stored)
+    n_boxes = n_with_mask = 0
     for frame in asked:
         size = frame["height"], frame["width"]
         masks, boxes = [], []
-        for place, row in of_frame.get(frame["frame_id"], ()):
-            masks.append(_mask(path, place, row, size))
-            boxes.append(_box(path, place, row, masks[-1]))
+        for annotation in of_frame.pop(frame["frame_id"], ()):
+            mask, corners = _mask(path, annotation, size)
+            span = _span(mask)
+            box = _box(path, annotation)
+            if wrong := _what_is_wrong(span, corners, box, size):
+                stored[wrong] += 1
+            masks.append(mask)
+            boxes.append(span if box is None else box)
         overlap = overlaps(frame["boxes"], np.array(boxes, np.float32).reshape(-1, 4))
+        n_boxes += len(overlap) if masks else 0
         kept: list[Kept] = []
         for box, shared in zip(frame["boxes"].tolist(), overlap):
             if not len(masks) or shared.max() < min_iou:
                 counts["lost_no_mask"] += 1
                 kept.append((None, None))
             else:
+                n_with_mask += 1
                 kept.append((cut_to_box(masks[int(shared.argmax())], box, counts), None))
         yield frame, kept
+    _check_convention(path, stored)
+    if n_boxes and not n_with_mask:
+        n = stored["annotations"]
+        said = f"none of {n} masks overlaps one of the {n_boxes} boxes in their frames by `min_box_iou`"
+        if min(n_boxes, n) >= MANY:
+            raise InputError(f"{path}: {said}; make them of these pictures, in pixels, run lengths down the columns")
+        log.warning("%s: %s", path, said)
+    for what in told(stored):
+        log.warning("%s: of the masks, %s", path, what)
 
 
-def _annotations(path: Path, frames: Path, asked: Sequence[Frame]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
-    """Frame id → its annotations, each with where it stands in the file."""
+def _check_convention(path: Path, stored: Counter[str]) -> None:
+    n = {kind: stored[kind] for kind in IMPOSSIBLE if stored[kind]}
+    if not n:
+        return
+    kinds = ", ".join(f"{number} {kind.replace('_', ' ')}" for kind, number in n.items())
+    said = f"of {stored['annotations']} masks, {kinds}"
+    if sum(n.values()) > MOST_IMPOSSIBLE * stored["annotations"]:
+        raise InputError(
+            f"{path}: {said}: they are not in pixels of these pictures, or of another convention (COCO's polygons are "
+            "x y x y …, its run lengths go down the columns, its bbox is x y width height); convert them"
+        )
+    log.warning("%s: %s", path, said)
+
+
+def _what_is_wrong(
+    span: list[float], corners: NDArray[np.float64] | None, box: list[float] | None, size: tuple[int, int]
+) -> str | None:
+    """Which of :data:`IMPOSSIBLE` a mask of a picture of a size (height, width) is.
+
+    Args:
+        span: xyxy of its pixels.
+        corners: (N, 2) of its polygons, if it is of polygons.
+        box: xyxy, the annotation's own, if it has one.
+    """
+    if corners is not None:
+        low, high, sides = corners.min(0), corners.max(0), np.array(size[::-1])
+        if (high - low < 1).all():
+            return "below_a_pixel"
+        if (low < -BEYOND * sides).any() or (high > (1 + BEYOND) * sides).any():
+            return "beyond_the_picture"
+    if span[2] <= span[0]:
+        return "empty"
+    off = box is not None and overlaps(np.array([span], np.float32), np.array([box], np.float32))[0, 0] < AGREE
+    return "off_their_bbox" if off else None
+
+
+def _annotations(path: Path, frames: Path, asked: Sequence[Frame], stored: Counter[str]) -> dict[str, list[Annotation]]:
+    """Frame id → its annotations."""
     if not path.is_file():
         raise InputError(f"{path}: no such file of masks; check `masks`")
-    data = read_json(path)
-    rows, images = data, {}
-    if isinstance(data, dict):
-        images, rows = coco_table(path, data, "images", "file_name"), data.get("annotations")
-    if not isinstance(rows, list):
-        raise not_coco(path, "no list of annotations")
-    names = Names({frame["frame_id"]: frame["image_path"] for frame in asked}, names_of_shards_beside(frames))
-    found: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
-    for number, row in enumerate(rows):
-        place = f"annotation {number}"
-        if not isinstance(row, dict):
-            raise not_coco(path, f"{place} is no object")
-        name = coco_named(path, place, row.get("image_id"), images, "image_id")
-        if (frame_id := names.frame_of(name)) is None:
-            names.count_other(name)
-        else:
-            found[frame_id].append((place, row))
-    if asked and not found and not names.n_of_others:
+    names = Names(path, {frame["frame_id"]: frame["image_path"] for frame in asked}, names_of_shards_beside(frames))
+    sizes = {frame["frame_id"]: (frame["width"], frame["height"]) for frame in asked}
+    found: dict[str, list[Annotation]] = defaultdict(list)
+    for annotation in annotations(path, read_json(path), names, sizes, stored):
+        stored["annotations"] += 1
+        found[annotation.frame].append(annotation)
+    if asked and not found and not names.n_of_others and not stored["crowd_or_ignored"]:
         raise InputError(
             f"{path}: no mask in it belongs to a frame of this shard; frames go by their frame_id "
             f"({asked[0]['frame_id']}) or image path ({asked[0]['image_path']}){names.examples()}"
@@ -81,9 +145,9 @@ def _annotations(path: Path, frames: Path, asked: Sequence[Frame]) -> dict[str, 
     return found
 
 
-def _mask(path: Path, place: str, row: dict[str, Any], size: tuple[int, int]) -> Mask:
-    """An annotation's mask (height, width): run lengths, compressed or not, or polygons."""
-    given = row.get("segmentation")
+def _mask(path: Path, annotation: Annotation, size: tuple[int, int]) -> tuple[Mask, NDArray[np.float64] | None]:
+    """An annotation's mask (height, width): run lengths, compressed or not, or polygons; and all corners of these."""
+    place, given = annotation.place, annotation.row.get("segmentation")
     if isinstance(given, dict):
         counts = given.get("counts")
         if given.get("size") != [*size]:
@@ -94,18 +158,19 @@ def _mask(path: Path, place: str, row: dict[str, Any], size: tuple[int, int]) ->
         try:
             if not isinstance(counts, str) and not (isinstance(counts, list) and all(type(n) is int for n in counts)):
                 raise ValueError("`counts` is neither text nor a list of whole numbers")
-            return decode(counts, size)
+            return decode(counts, size), None
         except (ValueError, OverflowError) as error:
             raise InputError(f"{path}, {place}: the mask is damaged: {error}; write it again") from None
-    polygons = given if isinstance(given, list) and given else [None]
     mask = np.zeros(size, np.uint8)
-    for polygon in polygons:
+    polygons = []
+    for polygon in given if isinstance(given, list) and given else [None]:
         corners = _corners(polygon)
         if corners is None:
             raise not_coco(path, f"{place}: segmentation is neither run lengths nor polygons x y x y …")
+        polygons.append(corners * annotation.scale)
         # Corners are corners of pixels; drawn are the pixels between them, whose centres lie half a pixel further.
-        cv2.fillPoly(mask, [np.rint(corners - 0.5).astype(np.int32)], 1)
-    return mask > 0
+        cv2.fillPoly(mask, [np.rint(polygons[-1] - 0.5).astype(np.int32)], 1)
+    return mask > 0, np.concatenate(polygons)
 
 
 def _are_pixels(values: Any) -> bool:
@@ -120,13 +185,18 @@ def _corners(polygon: Any) -> NDArray[np.float64] | None:
     return np.array(polygon, np.float64).reshape(-1, 2)
 
 
-def _box(path: Path, place: str, row: dict[str, Any], mask: Mask) -> list[float]:
-    """xyxy, pixels: the annotation's own ``bbox``, else what its mask spans."""
-    given = row.get("bbox")
+def _span(mask: Mask) -> list[float]:
+    """xyxy, pixels; zeros for an empty mask."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1] if len(rows) else [0.0] * 4
+
+
+def _box(path: Path, annotation: Annotation) -> list[float] | None:
+    """xyxy, pixels: the annotation's own ``bbox``."""
+    given = annotation.row.get("bbox")
     if given is None:
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1] if len(rows) else [0.0] * 4
+        return None
     if not _are_pixels(given) or len(given) != 4:
-        raise not_coco(path, f"{place}: bbox is {given!r}, not four numbers x y width height")
-    x, y, width, height = map(float, given)
-    return [x, y, x + width, y + height]
+        raise not_coco(path, f"{annotation.place}: bbox is {given!r}, not four numbers x y width height")
+    (x, y, width, height), (across, down) = map(float, given), annotation.scale
+    return [x * across, y * down, (x + width) * across, (y + height) * down]

@@ -1,5 +1,6 @@
 """``clip2 check SOURCE``: what of a data set is there, how much of it will be used, and do its numbers make sense?"""
 
+import hashlib
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
+from rich.text import Text
 from snakemake.utils import update_config
 
 from clip2.runtime.console import console
@@ -21,6 +24,7 @@ from clip2.scans.poses import PoseCheck, pose_complaints
 from clip2.scans.presence import KINDS, Files, Tally, tally_of
 from clip2.scans.sanity import complaints, figures, frame_facts
 from clip2.scans.survey import Survey, print_survey
+from clip2.scans.told import peculiarities
 from clip2.store.tables import iterate_rows, read_header
 from clip2.workflow.config import Config, check_config
 from clip2.workflow.sources import MODULES, Modules, PairsSource
@@ -29,6 +33,8 @@ LOOKED_AT = 12
 """Frames whose points and pictures are read."""
 MOST_UNREADABLE = 1
 """Of these: of two or more, the share of all is hardly one in a hundred."""
+FLAT = 3.0
+"""Least standard deviation of a picture's values, 0 to 255, in which something can be seen."""
 
 
 def check(name: str, overlays: Sequence[Path], dataroot: Path | None) -> None:
@@ -57,7 +63,7 @@ def check(name: str, overlays: Sequence[Path], dataroot: Path | None) -> None:
     if survey.fatal:
         raise InputError(f"{root}: {survey.fatal[0]}")
     for note in _notes(modules, root, source.settings):
-        console().print(f"note: {note}", style="yellow")
+        console().print(Text(f"note: {note}", "yellow"))
     if modules.frames:
         _look(modules.frames, root, name, source.settings, _limits(config, name))
 
@@ -81,12 +87,29 @@ def read_config(paths: Sequence[Path]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for path in paths:
         try:
-            update_config(merged, yaml.safe_load(path.read_text()) or {})
+            content = yaml.load(path.read_text(encoding="utf-8"), _Strict)
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; run this in the checkout's folder") from None
-        except yaml.YAMLError as error:
-            raise InputError(f"{path}: not readable as YAML ({error})") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: is no UTF-8 text; save it as UTF-8") from None
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
+        if not isinstance(content, dict | None):
+            raise InputError(f"{path}: holds no settings (`key: value`), but a {type(content).__name__}")
+        update_config(merged, content or {})
     return merged
+
+
+class _Strict(yaml.SafeLoader):
+    """Of two equal keys, YAML's loader drops the first and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.YAMLError(f"key {twice[0]!r} stands twice{node.start_mark}; remove one of them")
+        return super().construct_mapping(node, deep)
 
 
 def _look(frames_module: str, root: Path, name: str, settings: Any, limits: Mapping[str, float]) -> None:
@@ -105,18 +128,29 @@ def _look(frames_module: str, root: Path, name: str, settings: Any, limits: Mapp
     stops = _count_files(rows, root, limits)
     all_rows = [row for of_shard in rows.values() for row in of_shard]
     chosen = np.unique(np.linspace(0, len(all_rows) - 1, LOOKED_AT).astype(int)) if all_rows else []
-    logging.getLogger("clip2.scans.images").setLevel(logging.ERROR)  # it is told below
+    logging.getLogger("clip2.scans.told").setLevel(logging.ERROR)  # it is told below
     facts, unreadable = [], []
+    clouds: dict[str, bytes] = {}
+    pictures: dict[str, bytes] = {}
+    flat: dict[str, bool] = {}
     for number in chosen:
         row = all_rows[number]
         try:
             points = load_points(row["clouds"], root)
-            read_frame_image(root, row)
+            clouds[row["clouds"][0]["path"]] = _digest(points)
+            name, picture = row["image_path"], read_frame_image(root, row)
+            pictures[name], flat[name] = _digest(picture), float(picture.std()) < FLAT
             facts.append(frame_facts(row, points))
         except (CloudError, ImageError) as error:
             unreadable.append(str(error))
-    for words in [*unreadable[:1], *peculiarities()]:
-        console().print(f"note: {words}", style="yellow")
+    repeated = [*_repeated("clouds", clouds), *_repeated("pictures", pictures)]
+    dull = [
+        f"{sum(flat.values())} of {len(flat)} pictures looked at show nothing (they are of one grey), the first: {name}"
+        for name in flat
+        if flat[name]
+    ]
+    for words in [*unreadable[:1], *peculiarities(), *repeated, *dull[:1]]:
+        console().print(Text(f"note: {words}", "yellow"))
     if facts:
         head = ("of each frame (points: their median)", "least", "median", "most", "plausible")
         print_table(console(), head, figures(facts, sensor), title=f"{len(facts)} frames looked at")
@@ -126,12 +160,28 @@ def _look(frames_module: str, root: Path, name: str, settings: Any, limits: Mapp
             if unreadable
             else "there is no frame at all"
         )
+    if flat and all(flat.values()):
+        stops.append(f"{dull[0]}; save them as a camera shows them")
     for reason in stops:
-        console().print(f"the run will stop: {reason}", style="red")
+        console().print(Text(f"the run will stop: {reason}", "red"))
     found = [*stops[:1], *complaints(facts, sensor), *_look_at_poses(all_rows, root, sensor)]
     if found:
         raise InputError(f"{root}: {'; '.join(found)}")
     console().print("axes, units, calibration and poses make sense", style="green")
+
+
+def _digest(array: NDArray[Any]) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
+
+
+def _repeated(kind: str, digests: Mapping[str, bytes]) -> list[str]:
+    """What to say of files (name → digest) that hold the same as others, as a recorder that hangs writes them."""
+    first: dict[bytes, str] = {}
+    again = [(name, other) for name, digest in digests.items() if (other := first.setdefault(digest, name)) != name]
+    return [
+        f"{len(again)} of {len(digests)} {kind} looked at repeat another one; {name} holds what {other} does"
+        for name, other in again[:1]
+    ]
 
 
 def _look_at_poses(rows: Sequence[dict[str, Any]], root: Path, sensor: str) -> list[str]:
@@ -147,7 +197,7 @@ def _look_at_poses(rows: Sequence[dict[str, Any]], root: Path, sensor: str) -> l
         try:
             look.add_pair(*((row, load_points(row["clouds"][:1], root)) for row in pairs[number]))
         except CloudError as error:
-            console().print(f"note: {error}", style="yellow")
+            console().print(Text(f"note: {error}", "yellow"))
     if not look.meetings:
         console().print("poses: there, but no two neighbouring samples between which the sensor moved to check them on")
         return []
@@ -160,7 +210,7 @@ def _look_at_poses(rows: Sequence[dict[str, Any]], root: Path, sensor: str) -> l
 
 
 def _count_files(rows: Mapping[str, Sequence[Any]], root: Path, limits: Mapping[str, float]) -> list[str]:
-    """Print which of the frames' files are not there; what the stages will stop on, with the worst shard of each."""
+    """Print which of the frames' files are missing or wrong; what the stages will stop on, with the worst shard of each."""
     files, total, worst = Files(root), {kind: Tally() for kind in KINDS}, dict.fromkeys(limits, (0.0, ""))
     for shard, frames in rows.items():
         n, tallies = tally_of(frames, files)
@@ -175,8 +225,8 @@ def _count_files(rows: Mapping[str, Sequence[Any]], root: Path, limits: Mapping[
                 worst[stage] = share, told
     for kind, tally in total.items():
         if tally.missing:
-            missing = f"{len(tally.missing):,} of {len(tally.wanted):,} {kind} are not there"
-            console().print(f"note: {missing}: {next(iter(tally.missing.values()))}", style="yellow")
+            missing = f"{len(tally.missing):,} of {len(tally.wanted):,} {kind} are missing or wrong"
+            console().print(Text(f"note: {missing}: {next(iter(tally.missing.values()))}", "yellow"))
     return [reason for _, reason in worst.values() if reason]
 
 

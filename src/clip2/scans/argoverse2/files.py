@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import feather
 from scipy.spatial.transform import Rotation
@@ -169,7 +170,7 @@ def made_of(logs: list[Log], *files: str) -> dict[str, Path]:
 
 
 def read_columns(path: Path, *columns: str) -> dict[str, Any]:
-    """Columns of a Feather file: numbers as float64 or int64 arrays, words as lists.
+    """Columns of a Feather file: numbers as float64 or int64 arrays, words as lists; empty arrays where it has no row.
 
     Raises:
         InputError: missing, damaged, without such a column, or with empty cells.
@@ -179,7 +180,9 @@ def read_columns(path: Path, *columns: str) -> dict[str, Any]:
     try:
         table = feather.read_table(path, columns=list(columns), memory_map=False)
         table.validate(full=True)
-        found = {name: table[name] for name in columns}
+        if not table.num_rows:  # whose columns may be of no type
+            return {name: np.empty(0) for name in columns}
+        found = {name: _plain(table[name]) for name in columns}
         if any(column.null_count for column in found.values()):
             raise ValueError("cells are empty")
         values = {name: column.to_pylist() if str(column.type).endswith("string") else column.to_numpy()
@@ -190,6 +193,11 @@ def read_columns(path: Path, *columns: str) -> dict[str, Any]:
     except Exception as error:  # Arrow has errors of many kinds for bytes that are no file of its own
         raise InputError(f"{path}: not a table of Argoverse 2 ({error}); unpack the log again") from None
     return values
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column as it reads; pandas saves categories as numbers of a dictionary."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def poses_of(columns: dict[str, Any]) -> Matrix:

@@ -4,17 +4,21 @@ from collections import Counter
 from pathlib import Path
 
 from clip2.runtime.errors import InputError
-from clip2.scans.argoverse2.annotations import BOXES
-from clip2.scans.argoverse2.files import CAMERAS, INTRINSICS, PLACES, Log, named_logs
+from clip2.scans.argoverse2.annotations import BOXES, log_boxes
+from clip2.scans.argoverse2.files import CAMERAS, CLOUD_FORMAT, INTRINSICS, PLACES, Log, named_logs
 from clip2.scans.argoverse2.settings import Argoverse2Settings
+from clip2.scans.benchmark_classes import ARGOVERSE2_CLASSES
+from clip2.scans.box_sense import box_remarks, spread
+from clip2.scans.clouds import own_cloud
 from clip2.scans.marker import source_kind
 from clip2.scans.shards import ROLES
 from clip2.scans.survey import Item, Survey, count_files
 
 
 def survey(root: Path, settings: Argoverse2Settings) -> Survey:
-    """Look for everything that both roles need; lists folders, opens no recording."""
+    """Look for everything that both roles need: lists folders, reads the evaluation's boxes, opens a few sweeps."""
     items: list[Item] = []
+    remarks: list[str] = []
     fatal: list[str] = []
     used: dict[str, int] = {}
     seen: Counter[str] = Counter()
@@ -38,10 +42,31 @@ def survey(root: Path, settings: Argoverse2Settings) -> Survey:
                 seen[camera] += len(samples) - len(lacking)
                 if lacking:
                     first.setdefault(camera, _example(log, camera, lacking[0]))
+        if role == "val":
+            try:
+                remarks += _box_remarks(root, logs, settings.every)
+            except InputError as error:
+                fatal.append(str(error))
         if not used[role]:
             fatal.append(f"{role}: {getattr(settings, role)!r} gives no picture with a sweep")
     items += [Item(f"pictures of {camera}", seen[camera], wanted, first.get(camera)) for camera in CAMERAS]
-    return Survey("argoverse2", root, source_kind(root), items, used, fatal=fatal)
+    return Survey("argoverse2", root, source_kind(root), items, used, remarks=remarks, fatal=fatal)
+
+
+def _box_remarks(root: Path, logs: list[Log], every: int) -> list[str]:
+    """What looks wrong with the boxes of some logs."""
+    path_of = {f"{log.name}/{sweep}": log.cloud_path(sweep) for log in logs for sweep in log.sweeps()[::every]}
+    counts: Counter[str] = Counter()
+    return list(
+        box_remarks(
+            (box for log in logs for box in sorted(log_boxes(log, every, counts), key=lambda box: str(box["sample"]))),
+            counts,
+            ARGOVERSE2_CLASSES,
+            spread(list(path_of)),
+            lambda sample: own_cloud(path_of[sample], CLOUD_FORMAT),
+            root,
+        )
+    )
 
 
 def _example(log: Log, camera: str, sweep_ns: int) -> str:

@@ -1,7 +1,8 @@
 """``calibration.json``: what the user declares of the sensors, and what follows from it for the points' frame."""
 
+from collections import Counter
 from io import StringIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from clip2.geometry import invert
 from clip2.runtime.errors import InputError
+from clip2.scans.intrinsics import intrinsics_complaint
 from clip2.scans.poses import check_rigid
 from clip2.scans.texts import read_json, read_text
 from clip2.scans.undistort import LENGTHS
@@ -111,6 +113,10 @@ class Camera(_Declared):
         for key in ("T_cam_from_points", "T_points_from_cam"):
             if (T := getattr(self, key)) is not None:
                 check_rigid(key, T)
+        if (depth := self.depth) and (depth.K or depth.width or depth.height):
+            K = tuple(value for row in depth.K or self.K for value in row)
+            if complaint := intrinsics_complaint(K, (depth.width or self.width, depth.height or self.height)):
+                raise ValueError(f"depth: {complaint}")
         return self
 
 
@@ -125,6 +131,9 @@ class Calibration(_Declared):
 
     @model_validator(mode="after")
     def _complete(self) -> "Calibration":
+        folders = Counter(PurePath(camera.image_folder) for camera in self.cameras.values())
+        if (folder := max(folders, key=lambda folder: folders[folder])) and folders[folder] > 1:
+            raise ValueError(f"cameras: {folders[folder]} of them have the image_folder {folder}; give each its own")
         if self.sensor == "lidar":
             if self.clouds is None:
                 raise ValueError("a lidar needs `clouds`: their folder and format")
@@ -158,7 +167,7 @@ def read_calibration(path: Path) -> Calibration:
         InputError: missing, not JSON, or a key is missing or wrong.
     """
     try:
-        return Calibration.model_validate(read_json(path))
+        return Calibration.model_validate(read_json(path, unique=True))
     except FileNotFoundError as error:
         raise InputError(f"{error}; docs/your_own_data.md says what belongs there") from None
     except ValidationError as error:
@@ -235,6 +244,9 @@ def read_pose(path: Path) -> Matrix:
     """The numbers of a pose file, whatever they are.
 
     Raises:
-        OSError, ValueError, InputError: missing, or not numbers.
+        OSError, ValueError, InputError: missing, empty, or not numbers.
     """
-    return np.loadtxt(StringIO(read_text(path)), dtype=np.float64, ndmin=2)
+    text = read_text(path)
+    if not text.strip():
+        raise ValueError("is empty")
+    return np.loadtxt(StringIO(text), dtype=np.float64, ndmin=2)

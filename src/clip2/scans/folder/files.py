@@ -4,6 +4,7 @@ A scene is a folder with a ``calibration.json``: the root itself, or each of its
 """
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,6 +92,13 @@ class Scene:
             return _whole_metres(upright(self.calibration)[:3, :3] @ in_metres(pose, self.calibration)[:3, 3])
         return NO_SHIFT
 
+    @property
+    def data_folders(self) -> set[str]:
+        """Folders of its clouds or depth images, and of its pictures, as declared."""
+        cameras = self.calibration.cameras.values()
+        clouds = [self.calibration.clouds, *(camera.depth for camera in cameras)]
+        return {camera.image_folder for camera in cameras} | {declared.folder for declared in clouds if declared}
+
     @cached_property
     def clouds(self) -> dict[str, str]:
         """Stem → cloud file or depth image, relative to the root."""
@@ -110,12 +118,11 @@ class Scene:
         """Stem → file of a sub-folder, relative to the root, sorted; empty where there is no such folder.
 
         Raises:
-            InputError: two files have the same stem.
+            InputError: two files have the same stem, a name is no text, or the folder may not be read.
         """
         found: dict[str, str] = {}
-        path = self.folder / folder
-        for file in sorted(path.iterdir()) if path.is_dir() else ():
-            if file.suffix.lower() in endings and not file.name.startswith("."):
+        for file in listed(self.folder / folder):
+            if file.suffix.lower() in endings:
                 if file.stem in found:
                     raise InputError(f"{file}: there is {found[file.stem]} too; files are matched by stem, keep one")
                 found[file.stem] = file.relative_to(self.root).as_posix()
@@ -173,6 +180,24 @@ class Scene:
             counts["clouds_missing_in_all"] += len(pictures.keys() - self.clouds.keys())
 
 
+def listed(folder: Path) -> list[Path]:
+    """What a folder holds, sorted, without what is hidden; nothing where there is no such folder.
+
+    Raises:
+        InputError: a name is no text, or it may not be read.
+    """
+    try:
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
+    for path in found:
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{folder}: the name {path.name!a} is not UTF-8; rename it") from None
+    return found
+
+
 def _whole_metres(place: NDArray[np.float64]) -> tuple[float, float, float]:
     """A place, if it is far from the origin."""
     x, y, z = np.round(place).tolist()
@@ -199,8 +224,8 @@ def _read_times(path: Path, stems: Sequence[str]) -> dict[str, int]:
             raise InputError(f"{path}: not lines of `STEM seconds`: line {number}: {error}") from None
         if abs(time_us) > LATEST_US:
             raise InputError(
-                f"{path}: line {number}: {seconds} is no time in seconds; divide by 1e9 if these are nanoseconds, by 1e6 "
-                "if microseconds, by 1e3 if milliseconds"
+                f"{path}: line {number}: {seconds} is no time in seconds; divide nanoseconds by 1e9, microseconds by "
+                "1e6, milliseconds by 1e3"
             )
         if times.setdefault(stem, time_us) != time_us:
             raise InputError(f"{path}: line {number}: {stem} has another time before; keep one line a stem")
@@ -211,16 +236,42 @@ def find_scenes(root: Path) -> list[Scene]:
     """The root, if it has a calibration, else its sub-folders that have one, sorted; all of one kind of sensor.
 
     Raises:
-        InputError: there are none, or their calibrations are wrong or of different sensors.
+        InputError: there are none, one is there twice, or their calibrations are wrong or of different sensors.
     """
-    names = ["."] if (root / CALIBRATION).is_file() else sorted(p.parent.name for p in root.glob(f"*/{CALIBRATION}"))
+    names = ["."] if _declares(root) else [folder.name for folder in listed(root) if _declares(folder)]
     if not names:
         raise InputError(f"{root / CALIBRATION}: no such file, nor in a sub-folder; see docs/your_own_data.md")
     scenes = [Scene(root, name) for name in names]
+    places: dict[Path, str] = {}
+    for scene in scenes:
+        if (other := places.setdefault(scene.folder.resolve(), scene.name)) != scene.name:
+            raise InputError(f"{scene.folder}: is the same folder as {other!r}; keep one of them")
     sensors = {scene.calibration.sensor: scene.name for scene in scenes}
     if len(sensors) > 1:
         raise InputError(f"{root}: has lidar ({sensors['lidar']}) and rgbd ({sensors['rgbd']}); make two sources of it")
     return scenes
+
+
+def _declares(folder: Path) -> bool:
+    """Whether a folder has a calibration, or a link that should be one; one that may not be entered says nothing."""
+    path = folder / CALIBRATION
+    return os.access(folder, os.X_OK) and (path.is_file() or path.is_symlink())
+
+
+def passed_over(scenes: list[Scene]) -> list[str]:
+    """Sub-folders of the root that look like scenes and are none, in words."""
+    if scenes[0].name == ".":
+        return []
+    folders = {folder for scene in scenes for folder in scene.data_folders} - {"."}
+    names, found = {scene.name for scene in scenes}, []
+    for path in listed(scenes[0].root):
+        if path.name in names or not path.is_dir():
+            continue
+        if not os.access(path, os.R_OK | os.X_OK):
+            found.append(f"{path}: may not be read, and is left out")
+        elif any((path / folder).is_dir() for folder in folders):
+            found.append(f"{path}: has no {CALIBRATION}, and is left out")
+    return found
 
 
 def role_samples(scenes: list[Scene], settings: FolderSettings, role: str) -> list[tuple[Scene, str]]:
@@ -256,17 +307,27 @@ def _why_none(scenes: list[Scene], split: str, role: str) -> str:
     pictures = [stem for stems in scene.pictures.values() for stem in stems]
     if not scene.clouds and scene.calibration.clouds:
         declared = scene.calibration.clouds
-        folder, ending = scene.folder / declared.folder, CLOUD_ENDINGS[declared.format]
-        others = Counter(file.suffix for file in folder.iterdir()) if folder.is_dir() else Counter[str]()
-        found = ", ".join(f"{n} {other or 'without an ending'}" for other, n in others.most_common(3))
-        return (
-            f"{folder}: holds no {ending} file, as format {declared.format!r} has them; it holds {found or 'nothing'}"
-        )
+        ending = CLOUD_ENDINGS[declared.format]
+        return _holds_none(scene.folder / declared.folder, f"{ending} file, as format {declared.format!r} has them")
+    first = scene.calibration.cameras[min(scene.calibration.cameras)]
+    if not scene.clouds and first.depth:
+        return _holds_none(scene.folder / first.depth.folder, "depth image (.png of 16 bits)")
+    if not pictures:
+        return _holds_none(scene.folder / first.image_folder, f"picture ({', '.join(IMAGES)})")
     examples = f"clouds like {next(iter(scene.clouds), '-')!r}, pictures like {next(iter(pictures), '-')!r}"
     return (
         f"{root}: no cloud and picture have the same name up to the ending ({len(scene.clouds)} clouds and "
         f"{len(pictures)} pictures in {scene.name!r}; {examples}); rename them, or correct the folders in {CALIBRATION}"
     )
+
+
+def _holds_none(folder: Path, what: str) -> str:
+    """That a folder holds none of what it should, and what it does."""
+    if not folder.is_dir():
+        return f"{folder}: no such folder; correct {CALIBRATION}"
+    others = Counter(path.suffix or "without an ending" for path in listed(folder))
+    found = ", ".join(f"{n} {other}" for other, n in others.most_common(3))
+    return f"{folder}: holds no {what}; it holds {found or 'nothing'}"
 
 
 class _Chosen:

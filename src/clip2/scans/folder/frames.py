@@ -10,7 +10,16 @@ import numpy as np
 from clip2.geometry import invert, rigid
 from clip2.runtime.errors import InputError
 from clip2.scans.folder.calibration import Camera, Matrix, declared_places, in_metres, read_pose, upright
-from clip2.scans.folder.files import CALIBRATION, Record, Scene, facts_of, find_scenes, flat, samples_by_shard
+from clip2.scans.folder.files import (
+    CALIBRATION,
+    Record,
+    Scene,
+    facts_of,
+    find_scenes,
+    flat,
+    passed_over,
+    samples_by_shard,
+)
 from clip2.scans.folder.settings import FolderSettings
 from clip2.scans.poses import check_rigid
 from clip2.scans.shards import ROLES
@@ -39,6 +48,8 @@ def run(root: Path, out: Path, source: str, settings: FolderSettings) -> None:
         ("opencv-python-headless",),
     )
     facts = facts_of(scenes, source, root)
+    for words in passed_over(scenes):
+        log.warning("%s", words)
     unmatched = Counter(images_missing_in_all=0, clouds_missing_in_all=0)
     for scene in scenes:
         scene.count_missing(unmatched)

@@ -1,7 +1,8 @@
 """What of your own recordings is there, and whether what you declared can be true (`clip2 check`)."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from clip2.geometry import points_in_oriented_box
 from clip2.runtime.errors import InputError
 from clip2.scans.clouds import CloudError, load_points
 from clip2.scans.folder.annotations import read_labels, sample_boxes
-from clip2.scans.folder.files import LABELS, TIMES, Scene, find_scenes, samples_by_shard
+from clip2.scans.folder.calibration import METRES, read_pose
+from clip2.scans.folder.files import LABELS, TIMES, Scene, find_scenes, listed, passed_over, samples_by_shard
 from clip2.scans.folder.frames import sample_frames
 from clip2.scans.folder.settings import FolderSettings
 from clip2.scans.images import ImageError, read_frame_image
@@ -36,7 +38,7 @@ def survey(root: Path, settings: FolderSettings) -> Survey:
             used[role] = sum(stem in pictures for scene, stem in chosen for pictures in scene.pictures.values())
         except InputError as error:
             fatal.append(str(error))
-    remarks = [remark for scene in scenes for remark in try_scene(scene)]
+    remarks = [*passed_over(scenes), *_copies(scenes), *(remark for scene in scenes for remark in try_scene(scene))]
     return Survey("folder", root, kind, items, used, remarks=remarks, fatal=fatal)
 
 
@@ -46,6 +48,9 @@ def _items(scene: Scene) -> Iterator[Item]:
     for name, there in (("clouds", scene.clouds), *scene.pictures.items()):
         missing = sorted(stems - there.keys())
         yield Item(f"{scene.name}: {name}", len(there), len(stems), missing[0] if missing else None)
+    if scene.pose_folder is not None:
+        lost = sorted(set(scene.samples) - {path.stem for path in listed(scene.pose_folder)})
+        yield Item(f"{scene.name}: poses", len(scene.samples) - len(lost), len(scene.samples), next(iter(lost), None))
     labels = scene.files(LABELS, (".json",))
     if labels:
         strays = sorted(labels.keys() - set(scene.samples))
@@ -53,24 +58,46 @@ def _items(scene: Scene) -> Iterator[Item]:
         yield Item(f"{scene.name}: labels with a sample", len(labels) - len(strays), len(labels), first)
 
 
-LABELLED = 4
-"""Labelled samples of a scene whose clouds are opened, spread over it: the first may be one without a box."""
+def _copies(scenes: Sequence[Scene]) -> Iterator[str]:
+    """Scenes whose first clouds are the same bytes: what is mined of one is known of the other."""
+    seen: dict[bytes, Scene] = {}
+    for scene in scenes:
+        path = scene.root / next(iter(scene.clouds.values()), "")
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            other = seen.setdefault(hashlib.sha256(file.read(COMPARED)).digest(), scene)
+        if other is not scene:
+            yield f"{scene.folder}: begins with the same cloud as {other.folder.name}; keep one of two copies"
+
+
+COMPARED = 1 << 20
+"""Bytes of a cloud; no sensor measures the same twice."""
+TRIED = 4
+"""Samples of a scene that are looked at, spread over it: of labels, the first may be one without a box."""
+COARSE = 0.02
+"""Metres to which poses are rounded, from which on they harm."""
 LONGEST = 100.0
-"""Metres; longer than trains' cars, ships and houses that stand in a cloud. Boxes that are longer are in other units."""
+"""Metres, longer than what people draw boxes around: most of them longer is another unit."""
 APART_S = 60.0
 """Seconds between neighbouring samples above which their times are hardly in seconds."""
 
 
 def try_scene(scene: Scene) -> Iterator[str]:
-    """What looks wrong with a scene: with its first sample, its labels, its times.
+    """What looks wrong with a scene: with its first sample, its poses, its times, its labels.
 
     Raises:
         InputError: a pose, a label file or the times cannot be right.
     """
     if scene.samples:
         yield from _try_first(scene)
-        yield from _try_labels(scene)
+        yield from _try_poses(scene)
         yield from _try_times(scene)
+        yield from _try_labels(scene)
+
+
+def _spread(stems: Sequence[str]) -> list[str]:
+    return [stems[i] for i in np.unique(np.linspace(0, len(stems) - 1, TRIED).astype(int))] if stems else []
 
 
 def _try_first(scene: Scene) -> Iterator[str]:
@@ -101,8 +128,8 @@ def _try_labels(scene: Scene) -> Iterator[str]:
     if repeated:
         yield f"{scene.folder}: {repeated} labelled boxes repeat one of their file; they will be left out"
     tried, total, empty, long = 0, 0, 0, 0
-    for number in np.unique(np.linspace(0, len(stems) - 1, LABELLED).astype(int)) if stems else ():
-        frame = next(sample_frames(scene, stems[number], Counter()), None)
+    for stem in _spread(stems):
+        frame = next(sample_frames(scene, stem, Counter()), None)
         if frame is None:
             continue
         try:
@@ -111,7 +138,7 @@ def _try_labels(scene: Scene) -> Iterator[str]:
             yield str(error)
             continue
         tried += 1
-        for box in sample_boxes(scene, stems[number], Counter()):
+        for box in sample_boxes(scene, stem, Counter()):
             T = np.reshape(box["T_points_from_box"], (4, 4))
             total += 1
             empty += not points_in_oriented_box(points, T, box["size_lwh"]).any()
@@ -124,7 +151,27 @@ def _try_labels(scene: Scene) -> Iterator[str]:
 
 
 def _try_times(scene: Scene) -> Iterator[str]:
-    times = sorted(scene.times_us[stem] for stem in scene.samples if stem in scene.times_us)
-    apart = float(np.median(np.diff(times))) / 1e6 if len(times) > 1 else 0.0
-    if apart > APART_S:
+    times = [scene.times_us[stem] for stem in scene.samples if stem in scene.times_us]
+    if len(times) < 2:
+        return
+    steps = np.diff(times) / 1e6
+    if (apart := float(np.median(np.abs(steps)))) > APART_S:
         yield f"{scene.folder}: samples are {apart:g} s apart (median); check that {TIMES} is in seconds"
+    if (steps < 0).mean() > 0.5:
+        yield f"{scene.folder}: times fall from sample to sample; check that {TIMES} names the right ones"
+
+
+def _try_poses(scene: Scene) -> Iterator[str]:
+    """Poses in map coordinates that went through float32, which rounds them to half a metre."""
+    unit, steps = METRES[scene.calibration.units], []
+    for stem in _spread(scene.samples) if scene.pose_folder else ():
+        try:
+            place = read_pose(scene.pose_folder / f"{stem}.txt")[:3, 3]
+        except (OSError, ValueError, IndexError, InputError):  # told elsewhere
+            continue
+        rounded = place.astype(np.float32)
+        if not (rounded == place).all():
+            return
+        steps.append(float(np.spacing(np.abs(rounded)).max()) * unit)
+    if len(steps) > 1 and min(steps) > COARSE:
+        yield f"{scene.pose_folder}: poses are rounded to {min(steps):.2g} m, as by float32; write them as float64"

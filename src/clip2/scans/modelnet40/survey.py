@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from clip2.runtime.errors import InputError
-from clip2.scans.marker import source_kind
-from clip2.scans.modelnet40.objects import FOLDER, object_set
+from clip2.scans.benchmark_classes import MODELNET40_CLASSES
+from clip2.scans.marker import REAL, source_kind
+from clip2.scans.modelnet40.objects import FOLDER, NAMES, object_set
 from clip2.scans.modelnet40.settings import Modelnet40Settings
 from clip2.scans.object_survey import count_objects
 from clip2.scans.survey import Survey
@@ -21,4 +22,8 @@ def survey(root: Path, settings: Modelnet40Settings) -> Survey:
     except InputError as error:
         return Survey("modelnet40", root, source_kind(root), [], dict.fromkeys(settings.n_shards, 0), "objects",
                       fatal=[f"{error}; {TERMS}"])  # fmt: skip
-    return count_objects(found, root, OFFICIAL, f"unpack {FOLDER}.zip in the data root; {TERMS}")
+    remarks = []
+    if source_kind(root) == REAL and found.classes != MODELNET40_CLASSES:
+        remarks.append(f"{NAMES} has {len(found.classes)} names, which are not the release's {len(MODELNET40_CLASSES)} in "
+                       "their order: labels may mean other classes")  # fmt: skip
+    return count_objects(found, root, OFFICIAL, f"unpack {FOLDER}.zip in the data root; {TERMS}", remarks)

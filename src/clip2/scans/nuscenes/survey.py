@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nuscenes.eval.detection.constants import DETECTION_NAMES
 
-from clip2.scans.box_sense import LOOKED_AT, box_remarks
+from clip2.scans.box_sense import box_remarks, spread
 from clip2.scans.clouds import own_cloud
 from clip2.scans.files import absent
 from clip2.scans.marker import source_kind
@@ -89,21 +89,25 @@ def _category_remarks(folder: Path, settings: NuscenesSettings) -> Iterator[str]
 def _box_remarks(
     root: Path, recordings: Recordings, samples: Sequence[Sample], settings: NuscenesSettings
 ) -> Iterator[str]:
-    """What looks wrong with the boxes of the middle sample of some scenes."""
+    """What looks wrong with the boxes of some samples."""
     folder = table_folder(root, settings.version)
     boxes = Boxes(folder, [sample.token for sample in samples])
     if boxes.n_elsewhere and not len(boxes):
-        yield f"none of the {boxes.n_elsewhere} rows of {folder / 'sample_annotation.json'} is a box of {settings.val!r}"
-    of_scene: dict[str, list[Sample]] = {}
-    for sample in samples:
-        if LIDAR in recordings.of_sample(sample.token):
-            of_scene.setdefault(sample.scene, []).append(sample)
-    looked_at = [own[len(own) // 2] for own in list(of_scene.values())[:LOOKED_AT]]
+        table = folder / "sample_annotation.json"
+        yield f"none of the {boxes.n_elsewhere} rows of {table} is a box of split {settings.val!r}"
+    recorded = [sample for sample in samples if LIDAR in recordings.of_sample(sample.token)]
+    looked_at = spread([sample.token for sample in recorded])
     counts: Counter[str] = Counter()
     yield from box_remarks(
-        (box for own in looked_at for box in sample_boxes(recordings, boxes, own, settings.categories, counts)),
+        (
+            box
+            for sample in recorded
+            if sample.token in looked_at
+            for box in sample_boxes(recordings, boxes, sample, settings.categories, counts)
+        ),
         counts,
         DETECTION_NAMES,
+        looked_at,
+        lambda sample: own_cloud(recordings.of_sample(sample)[LIDAR].path, CLOUD_FORMAT),
         root,
-        lambda box: own_cloud(recordings.of_sample(box["sample"])[LIDAR].path, CLOUD_FORMAT),
     )

@@ -78,11 +78,11 @@ def read_scenes(folder: Path) -> dict[str, list[str]]:
             raise InputError(f"{folder}: table scene.json has two scenes {name!r}; give each a name of its own")
         scenes[name] = list(_chain(first, following, folder))
         if others := [token for token in scenes[name] if scene_of[token] != scene]:
-            raise InputError(f"{folder}: by table scene.json, scene {name!r} holds sample {others[0]}, which is another "
-                             "scene's by sample.json; unpack both again")  # fmt: skip
+            raise InputError(f"{folder}: by table scene.json, scene {name!r} holds sample {others[0]}, which is "
+                             "another scene's by sample.json; unpack both again")  # fmt: skip
         if len(scenes[name]) < lengths[scene]:
-            raise InputError(f"{folder}: table sample.json has {lengths[scene]} samples of scene {name!r}, but its chain "
-                             f"of `next` ends after {len(scenes[name])}; unpack it again")  # fmt: skip
+            raise InputError(f"{folder}: table sample.json has {lengths[scene]} samples of scene {name!r}, but its "
+                             f"chain of `next` ends after {len(scenes[name])}; unpack it again")  # fmt: skip
     return scenes
 
 

@@ -17,6 +17,8 @@ from clip2.store.provenance import provenance
 
 MAX_NUMBER = 1e6
 """Metres (and radians); no box is so large or so far away."""
+MAX_TURN = 4 * np.pi
+"""Radians; people's tools keep turns within one of these, and degrees are beyond."""
 
 
 def run(root: Path, out: Path, source: str, settings: OnceSettings) -> None:
@@ -39,7 +41,7 @@ def sequence_boxes(root: Path, sequence: str, counts: Counter[str]) -> Iterator[
     """One row a box of a sequence (store.schemas.ANNOTATIONS); boxes without a size or a place are counted.
 
     Raises:
-        InputError: names and boxes of a frame are not as many, or boxes are not seven numbers.
+        InputError: names and boxes of a frame are not as many, boxes are not seven numbers, or turns not in radians.
     """
     path = json_path(root, sequence)
     for frame in read_content(path).frames:
@@ -61,6 +63,11 @@ def sequence_boxes(root: Path, sequence: str, counts: Counter[str]) -> Iterator[
             if not np.isfinite(box).all() or (np.abs(box) > MAX_NUMBER).any() or (box[3:6] <= 0).any():
                 counts["boxes_impossible"] += 1
                 continue
+            if abs(box[6]) > MAX_TURN:
+                raise InputError(
+                    f"{path}: frame {frame.frame_id}: a box is turned by {box[6]:g}, which are no radians; convert "
+                    "degrees to radians"
+                )
             yield _row(sequence, str(frame.frame_id), index, name, box)
 
 
@@ -71,7 +78,7 @@ def _row(sequence: str, frame: str, index: int, name: str, box: np.ndarray) -> R
         "sample": f"{sequence}/{frame}",
         "instance": None,  # ONCE follows nothing through its frames
         "category": name,
-        "class_name": name.lower() if name.lower() in ONCE_CLASSES else None,
+        "class_name": class_name if (class_name := name.strip().lower()) in ONCE_CLASSES else None,
         "fine_name": None,
         "T_points_from_box": rigid(yaw_rotation(box[6]), box[:3]).ravel().tolist(),
         "size_lwh": box[3:6].tolist(),

@@ -5,13 +5,14 @@ Human boxes are in the same JSON; they are read elsewhere (once.annotations), an
 
 import json
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from scipy.spatial.transform import Rotation
 
 from clip2.geometry import invert, is_rigid, rigid
@@ -151,11 +152,18 @@ class _Frame(BaseModel):
     pose: Any = None
 
 
+def _once_each(frames: list[_Frame]) -> list[_Frame]:
+    ids = Counter(str(frame.frame_id) for frame in frames)
+    if repeated := [name for name, number in ids.items() if number > 1]:
+        raise ValueError(f"frame_id {repeated[0]} is there {ids[repeated[0]]} times")
+    return frames
+
+
 class Content(BaseModel):
     """A sequence's JSON, as far as it is read: ``calib`` is checked where it is used, ``annos`` by once.annotations."""
 
     calib: Record
-    frames: list[_Frame]
+    frames: Annotated[list[_Frame], AfterValidator(_once_each)]
 
 
 def read_content(path: Path) -> Content:

@@ -4,8 +4,21 @@ from collections import Counter
 from pathlib import Path
 
 from clip2.runtime.errors import InputError
+from clip2.scans.benchmark_classes import ONCE_CLASSES
+from clip2.scans.box_sense import box_remarks, spread
+from clip2.scans.clouds import own_cloud
 from clip2.scans.marker import source_kind
-from clip2.scans.once.files import LIDAR, Sequence, json_path, named_sequences, read_sequence, stems
+from clip2.scans.once.annotations import sequence_boxes
+from clip2.scans.once.files import (
+    CLOUD_FORMAT,
+    LIDAR,
+    Sequence,
+    cloud_path,
+    json_path,
+    named_sequences,
+    read_sequence,
+    stems,
+)
 from clip2.scans.once.settings import OnceSettings
 from clip2.scans.shards import ROLES
 from clip2.scans.survey import Item, Survey, count_files
@@ -27,7 +40,7 @@ class _Tally:
 
 
 def survey(root: Path, settings: OnceSettings) -> Survey:
-    """Look for everything that both roles need; reads the sequences' JSON and lists folders, opens no recording."""
+    """Look for everything that both roles need: reads the sequences' JSON, lists folders, opens a few point clouds."""
     items: list[Item] = []
     remarks: list[str] = []
     fatal: list[str] = []
@@ -41,7 +54,14 @@ def survey(root: Path, settings: OnceSettings) -> Survey:
             continue
         paths = [json_path(root, name) for name in named]
         items.append(count_files(f"{role}: sequences", paths))
-        used[role] = _frames_of(root, named, role == "val" and settings.annotated_only, tallies, fatal)
+        sequences = _read(root, named, fatal)
+        annotated_only = role == "val" and settings.annotated_only
+        used[role] = sum(_sequence_frames(root, sequence, annotated_only, tallies) for sequence in sequences)
+        if role == "val":
+            try:
+                remarks += _box_remarks(root, sequences)
+            except InputError as error:
+                fatal.append(str(error))
         if not used[role]:
             fatal.append(f"{role}: {getattr(settings, role)!r} gives no picture with a point cloud")
     items += [Item(name, tally.found, tally.wanted, tally.first_missing) for name, tally in sorted(tallies.items())]
@@ -52,22 +72,37 @@ def survey(root: Path, settings: OnceSettings) -> Survey:
     return Survey("once", root, source_kind(root), items, used, remarks=remarks, fatal=fatal)
 
 
-def _frames_of(root: Path, named: list[str], annotated_only: bool, tallies: dict[str, _Tally], fatal: list[str]) -> int:
-    """Frames that the sequences give; adds what they should have to the tallies."""
-    counts: Counter[str] = Counter()
+def _read(root: Path, named: list[str], fatal: list[str]) -> list[Sequence]:
+    """The sequences that are there and can be read."""
+    found = []
     for name in named:
         if not json_path(root, name).is_file():
             continue
         try:
-            sequence = read_sequence(root, name)
+            found.append(read_sequence(root, name))
         except InputError as error:
             fatal.append(str(error))
-            continue
-        counts["frames"] += _sequence_frames(root, sequence, annotated_only, tallies)
-    return counts["frames"]
+    return found
+
+
+def _box_remarks(root: Path, sequences: list[Sequence]) -> list[str]:
+    """What looks wrong with the boxes of the evaluation's sequences."""
+    annotated = [f"{one.name}/{row.frame}" for one in sequences for row in one.recordings if row.annotated]
+    counts: Counter[str] = Counter()
+    return list(
+        box_remarks(
+            (box for sequence in sequences for box in sequence_boxes(root, sequence.name, counts)),
+            counts,
+            ONCE_CLASSES,
+            spread(annotated),
+            lambda sample: own_cloud(cloud_path(*sample.split("/")), CLOUD_FORMAT),
+            root,
+        )
+    )
 
 
 def _sequence_frames(root: Path, sequence: Sequence, annotated_only: bool, tallies: dict[str, _Tally]) -> int:
+    """Frames that a sequence gives; adds what it should have to the tallies."""
     wanted = [row.frame for row in sequence.recordings if row.annotated or not annotated_only]
     folders = (LIDAR, *(camera.name for camera in sequence.cameras))
     there = {folder: stems(root, sequence.name, folder) for folder in folders}

@@ -116,6 +116,15 @@ def read_marked_scene(root: Path, scene: str, class_of_label: dict[str, str | No
     return MarkedScene(vertices, instances, len(groups) - len(instances))
 
 
+def read_labels(root: Path, scene: str) -> list[str]:
+    """The raw categories of the objects that people marked in a scene.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    return [label for _, label, _ in _read_groups(scene_file(root, scene, AGGREGATION))]
+
+
 def read_classes(root: Path) -> dict[str, str | None]:
     """Raw category → class of the 17, or None, from ScanNet's table of labels."""
     path = labels_file(root)
@@ -126,7 +135,7 @@ def read_classes(root: Path) -> dict[str, str | None]:
     missing = {"raw_category", "nyu40id"} - set(table.fieldnames or ())
     if missing:
         raise InputError(f"{path}: has no column {', '.join(sorted(missing))}; download it again")
-    classes = {_unquoted(row["raw_category"]): CLASS_OF_NYU40.get(_number(row["nyu40id"])) for row in table}
+    classes = {_unquoted(row["raw_category"]).strip(): CLASS_OF_NYU40.get(_number(row["nyu40id"])) for row in table}
     if not any(classes.values()):
         raise InputError(f"{path}: no nyu40id in it is one of the {len(CLASS_OF_NYU40)} classes; download it again")
     return classes
@@ -195,4 +204,4 @@ def _read_groups(path: Path) -> list[tuple[int, str, tuple[int, ...]]]:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise InputError(f"{path}: segGroups.{where}: {first['msg']}; download it again") from None
-    return [(group.objectId, group.label, tuple(sorted(set(group.segments)))) for group in groups]
+    return [(group.objectId, group.label.strip(), tuple(sorted(set(group.segments)))) for group in groups]

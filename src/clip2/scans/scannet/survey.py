@@ -1,11 +1,13 @@
 """What of a ScanNet data set is there."""
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from clip2.runtime.errors import InputError
 from clip2.scans.marker import source_kind
 from clip2.scans.scannet.files import axis_alignment, has_scene, labels_file, scene_file, split_scenes
-from clip2.scans.scannet.mesh import AGGREGATION, MESH, SEGMENTS
+from clip2.scans.scannet.mesh import AGGREGATION, MESH, SEGMENTS, is_marked, read_classes, read_labels
 from clip2.scans.scannet.sens import read_header
 from clip2.scans.scannet.settings import ScannetSettings
 from clip2.scans.shards import ROLES
@@ -37,6 +39,10 @@ def survey(root: Path, settings: ScannetSettings) -> Survey:
             f"{len(not_aligned)} scenes have no axisAlignment (the test scenes never do) and keep their own axes, "
             f"the first {not_aligned[0]}"
         )
+    try:
+        remarks += _label_remarks(root, [scene for scene in scenes["val"] if is_marked(root, scene)])
+    except InputError as error:
+        fatal.append(str(error))
     remarks.append(f"the frames to be used are every {settings.frame_skip}th; those whose tracking was lost drop out")
     return Survey(
         "scannet",
@@ -66,6 +72,22 @@ def _items(root: Path, scenes: list[str], evaluated: list[str]) -> list[Item]:
         files("marked objects, evaluation", AGGREGATION, evaluated),
         count_files("label table, evaluation", [labels_file(root)]),
     ]
+
+
+def _label_remarks(root: Path, scenes: list[str]) -> Iterator[str]:
+    """What looks wrong with the names of marked objects."""
+    if not labels_file(root).is_file():  # told as missing
+        return
+    classes = read_classes(root)
+    labels = Counter(label for scene in scenes for label in read_labels(root, scene))
+    unknown = {label: number for label, number in labels.items() if label not in classes}
+    if unknown:
+        yield (
+            f"{sum(unknown.values())} of {labels.total()} marked objects have a label that {labels_file(root).name} "
+            f"lacks, and are of no class: {', '.join(sorted(unknown)[:5])}"
+        )
+    elif labels and not any(classes[label] for label in labels):
+        yield f"none of the {labels.total()} marked objects is of a class: there will be no object to recognise"
 
 
 def _n_frames(root: Path, scene: str, skip: int, fatal: list[str]) -> int:

@@ -1,6 +1,7 @@
 """Human 3D boxes of one SUN RGB-D frame, from any of their three forms on disk, in the upright depth frame."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clip2.geometry import rigid, yaw_rotation
+from clip2.runtime.errors import InputError
 from clip2.scans.sunrgbd.matlab import numbers, text
+from clip2.scans.texts import read_text
 
 SHELL = ("wall", "floor", "ceiling")
 """What the toolbox leaves out of ``annotation3Dfinal``."""
 FIELDS = ("basis", "coeffs", "centroid", "classname", "orientation")
 MIN_COSINE = 0.9
 """Between a box's width axis and the normal of its other two; below, its axes are not those of a box."""
+
+
+_NUMBER_AT_END = re.compile(r"(^|\s)[-+.\d][-+.\deE]*$")
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,11 @@ def _from_struct(entry: Any) -> Box | None:
 
 def _from_lines(path: Path) -> list[Box | None]:
     """VoteNet's label file: class, 2D x y w h, centre, half w l h, facing direction x y."""
-    return [_from_line(line) for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    try:
+        lines = read_text(path).splitlines()
+    except (InputError, FileNotFoundError):
+        return [None]
+    return [_from_line(line) for line in lines if line.strip()]
 
 
 def _from_line(line: str) -> Box | None:
@@ -102,6 +112,8 @@ def _from_line(line: str) -> Box | None:
     try:
         values = np.array(words, np.float64)
     except ValueError:
+        return None
+    if _NUMBER_AT_END.search(category):  # thirteen numbers, or more: which are the box's?
         return None
     if len(values) != 12 or not np.isfinite(values).all() or not values[7:10].all():
         return None
