@@ -7,6 +7,7 @@ Real: calibration, poses, sweeps and boxes of a log that lies in the API's repos
 
 import importlib.util
 import os
+import re
 import shutil
 import warnings
 from collections import Counter
@@ -301,6 +302,63 @@ def test_what_cannot_be_right_is_refused(root: Path, tmp_path: Path) -> None:
     (folder / inner).unlink()
     with pytest.raises(InputError, match=r"intrinsics\.feather: no such file; unpack the log again"):
         ingest(root, tmp_path / "out")
+
+
+def edit_boxes(root: Path, edit: Any) -> None:
+    """Change the table of boxes, as pandas does."""
+    path = root / "val" / LOG / "annotations.feather"
+    feather.write_feather(edit(feather.read_table(path).to_pandas()), path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda t: t, None),
+        (lambda t: t.assign(category="cars"), r"none of 8 human boxes \(cars\) is called as one of the 26 classes"),
+        (lambda t: t.assign(length_m=0.0), "8 of 8 human boxes have no size"),
+        (lambda t: t.assign(length_m=t.width_m, width_m=t.length_m), "boxes hold less than half of the points"),
+        (lambda t: t.assign(tx_m=t.tx_m + 5000), "8 of 8 boxes hold no point"),
+        (lambda t: t.assign(qw=0.0, qx=0.7071068, qy=0.7071068 * 0.0, qz=0.7071068), "8 of 8 boxes lean"),
+        (lambda t: t.loc[[*t.index, *t.index]], "8 human boxes are there twice and count once"),
+    ],
+)
+def test_check_looks_at_the_boxes(root: Path, edit: Any, told: str | None) -> None:
+    edit_boxes(root, edit)
+    remarks = survey(root, SETTINGS).remarks
+    assert re.search(told, " ".join(remarks)) if told else not remarks
+
+
+def test_a_thing_is_at_one_place_at_a_time(root: Path, tmp_path: Path) -> None:
+    once = annotate(root, tmp_path / "a")
+    edit_boxes(root, lambda t: t.loc[[*t.index, *t.index]])
+    assert annotate(root, tmp_path / "b") == once
+    assert header(tmp_path / "b")["counts"]["boxes_repeated"] == 8
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda times: times // 1000,
+        lambda times: times + 1,
+        lambda times: times.astype(float),
+    ],
+)
+def test_boxes_of_no_sweep_are_refused(root: Path, tmp_path: Path, edit: Any) -> None:
+    edit_boxes(root, lambda t: t.assign(timestamp_ns=edit(t.timestamp_ns)))
+    message = rf"annotations\.feather: none of its 8 boxes is at the time of a sweep.*\({START}\)"
+    with pytest.raises(InputError, match=message):
+        annotate(root, tmp_path / "out")
+    assert re.search(message, " ".join(survey(root, SETTINGS).fatal))
+
+
+def test_what_pandas_saves_is_read(root: Path, tmp_path: Path) -> None:
+    """Categories as numbers of a dictionary, blanks beside them, and a log without a box, whose column has no type."""
+    before = annotate(root, tmp_path / "a")
+    edit_boxes(root, lambda t: t.assign(category=(" " + t.category).astype("category")))
+    assert annotate(root, tmp_path / "b") == before
+    edit_boxes(root, lambda t: t.iloc[:0].assign(category=[]))
+    assert annotate(root, tmp_path / "c") == []
+    assert not survey(root, SETTINGS).fatal
 
 
 def test_classes_are_those_of_the_detection_challenge() -> None:

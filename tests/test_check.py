@@ -1,7 +1,9 @@
 """``clip2 check``: on the real nuScenes key frame, on copies of it made wrong, and on a tiny built-in world."""
 
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from clip2.scans.nuscenes import annotations as nuscenes_annotations
 from clip2.scans.nuscenes.devkit import open_scenes
 from clip2.scans.nuscenes.settings import NuscenesSettings
 from clip2.scans.shards import shard_names
+from clip2.scans.survey import Item, Survey, print_survey
 from clip2.store.tables import iterate_rows
 from clip2.workflow.check import check, read_config
 
@@ -233,3 +236,97 @@ def test_configurations_are_laid_over_one_another_as_snakemake_does_it(tmp_path:
     (tmp_path / "a.yaml").write_text("x: {y: 1, z: 2}\nw: [1, 2]\n")
     (tmp_path / "b.yaml").write_text("x: {y: 3}\nw: [4]\n")
     assert read_config([tmp_path / "a.yaml", tmp_path / "b.yaml"]) == {"x": {"y": 3, "z": 2}, "w": [4]}
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"a: {x: 1}\nb: 2\na: {y: 1}\n", "not readable as YAML .key 'a' stands twice"),
+        (b"a:\n  x: 1\n  x: 2\n", "key 'x' stands twice"),
+        (b"- a\n- b\n", "holds no settings .*but a list"),
+        (b"just words", "but a str"),
+        ("a: ü\n".encode("latin-1"), "is no UTF-8 text; save it as UTF-8"),
+        ("a: 1\n".encode("utf-16"), "is no UTF-8 text"),
+        (b"a: \x00\x01", "not readable as YAML"),
+        (b"a: 2001-99-99\n", "not readable as YAML"),
+        (None, "cannot be read .Is a directory"),
+    ],
+)
+def test_what_is_no_configuration_is_one_line(tmp_path: Path, data: bytes | None, said: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.mkdir() if data is None else path.write_bytes(data)
+    with pytest.raises(InputError, match=rf"a\.yaml: {said}|a\.yaml: .*{said}") as error:
+        read_config([path])
+    assert "\n" not in str(error.value)
+
+
+def test_merged_keys_stand_once(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: &a {x: 1, y: 1}\nb: {<<: *a, x: 2}\nc:\n")
+    assert read_config([tmp_path / "a.yaml"])["b"] == {"x": 2, "y": 1}
+
+
+# --- what a look at each file finds ----------------------------------------------------------------------------------
+
+
+def put_file(path: Path, data: bytes) -> None:
+    path.unlink()
+    path.write_bytes(data)
+
+
+def put_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def put_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+DAMAGE: dict[str, tuple[str, Callable[[Path], None], str]] = {
+    "a page": ("CAM_FRONT", lambda path: put_file(path, b"<!DOCTYPE html>" + b" " * 3000), "is a web page"),
+    "of half the size": (
+        "CAM_FRONT",
+        lambda path: put_file(path, bytes(cv2.imencode(".jpg", np.zeros((120, 160, 3), np.uint8))[1])),
+        "is 160×120, its calibration is for 320×240",
+    ),
+    "half a cloud": ("LIDAR_TOP", lambda path: put_file(path, path.read_bytes()[:-7]), "is not a whole number of 5"),
+    "a folder": ("LIDAR_TOP", put_folder, "is a folder"),
+    "a pipe": ("LIDAR_TOP", put_pipe, "is a pipe or a device, and no file"),
+    "of gigabytes": ("LIDAR_TOP", lambda path: os.truncate(path, 5 << 30), "more than any scan or picture has"),
+}
+
+
+@pytest.mark.parametrize(("sensor", "damage", "said"), DAMAGE.values(), ids=DAMAGE)
+def test_each_file_is_looked_at(
+    tiny: Path, capsys: pytest.CaptureFixture[str], sensor: str, damage: Callable[[Path], None], said: str
+) -> None:
+    damage(sorted((tiny / "tiny" / "samples" / sensor).iterdir())[0])
+    told = check_tiny(tiny, capsys)
+    assert f"1 of 4 {'pictures' if sensor == 'CAM_FRONT' else 'clouds'} are missing or wrong: " in told
+    assert said in told
+    assert "% of the frames of" in told.partition("ERROR")[2]
+
+
+def test_pictures_that_show_nothing_are_told(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    black = bytes(cv2.imencode(".jpg", np.zeros((240, 320, 3), np.uint8))[1])
+    first, *others = sorted((tiny / "tiny" / "samples" / "CAM_FRONT").iterdir())
+    first.write_bytes(black)
+    told = check_tiny(tiny, capsys)
+    assert "1 of 4 pictures looked at show nothing" in told
+    assert told.endswith("ERROR ")
+    for path in others:
+        path.write_bytes(black)
+    assert "4 of 4 pictures looked at show nothing" in check_tiny(tiny, capsys).partition("ERROR")[2]
+
+
+def test_what_repeats_is_told(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "3 of 4 clouds looked at repeat another one; samples/LIDAR_TOP/" in check_tiny(tiny, capsys)
+
+
+def test_names_with_brackets_are_told_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    item = Item("[b]x[/b]", 0, 1, "[old]/a.bin")
+    print_survey(Survey("[d]", Path("/data/[old]"), "real", [item], {}, remarks=["[/drive_a]"], fatal=["[x] :car:"]))
+    told = capsys.readouterr().out
+    for words in ("[d] at /data/[old]", "[b]x[/b]", "[old]/a.bin", "note: [/drive_a]", "cannot start: [x] :car:"):
+        assert words in told

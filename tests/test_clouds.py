@@ -1,6 +1,7 @@
 """Point cloud files of every form: read as precisely as they are stored, or refused with what they are."""
 
 import io
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clip2.scans.clouds import CloudError, load_points, read_cloud
+from clip2.scans import told
+from clip2.scans.clouds import CloudError, cloud_complaint, load_points, read_cloud
 from clip2.scans.point_files import _unpacked, las_rows, npy_rows, pcd_rows, ply_rows
 
 MAP = np.array([724706.0, 5649433.0, 275.0])
@@ -78,6 +80,55 @@ def test_a_wrong_number_of_columns_is_told_where_it_does_not_divide(tmp_path: Pa
 def test_numbers_of_another_type_are_told(tmp_path: Path, dtype: str, said: str) -> None:
     path = put(tmp_path, points(2000).astype(dtype).tobytes())
     with pytest.raises(CloudError, match=said):
+        read_cloud(path, "float32x4")
+
+
+@pytest.mark.parametrize("kind", ["<u4", "<f4"])
+def test_a_column_that_is_not_used_may_hold_anything(tmp_path: Path, kind: str) -> None:
+    """A ring as uint32, seconds since 1970: no float32 that a sensor gives, and right all the same."""
+    rows = points(2000).astype("<f4")
+    more = (np.arange(2000) % 64 if kind == "<u4" else np.full(2000, 1.6e9)).astype(kind)
+    data = np.column_stack([rows.view("<u4"), more.view("<u4")]).tobytes()
+    np.testing.assert_array_equal(read_cloud(put(tmp_path, data), "float32x5"), rows)
+    with pytest.raises(CloudError, match=r"as rows of 5 they make sense|rows of 5 do"):
+        read_cloud(put(tmp_path, data), "float32x4")
+
+
+def test_columns_that_are_no_float32_are_named(tmp_path: Path) -> None:
+    rows = points(2000).astype("<f4")
+    rows[:, 2] = rows[:, 2].astype(">f4").view("<f4")
+    with pytest.raises(CloudError, match="the numbers of z are no float32"):
+        read_cloud(put(tmp_path, rows.tobytes()), "float32x4")
+
+
+NO_ROWS = {
+    "a NumPy array": (lambda rows: npy(rows.astype("<f4")), "is a NumPy array"),
+    "all zeros": (lambda rows: np.zeros((5000, 4), "<f4").tobytes(), "all of its 5000 points are 0, 0, 0"),
+    "one point": (lambda rows: np.tile(rows[:1], (5000, 1)).astype("<f4").tobytes(), "lie at one place"),
+    "a column after another": (lambda rows: rows.T.astype("<f4").tobytes(), "save a row a point"),
+}
+
+
+@pytest.mark.parametrize(("make", "said"), NO_ROWS.values(), ids=NO_ROWS)
+def test_rows_that_are_none_are_named(tmp_path: Path, make: Callable[[np.ndarray], bytes], said: str) -> None:
+    with pytest.raises(CloudError, match=said):
+        read_cloud(put(tmp_path, make(points(5000))), "float32x4")
+
+
+def test_points_where_nothing_came_back_are_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(told, "_TOLD", {})
+    rows = points(2000).astype("<f4")
+    rows[::5, :3] = 0
+    read = read_cloud(put(tmp_path, rows.tobytes()), "float32x4")
+    np.testing.assert_array_equal(read, rows[rows[:, 0] != 0])
+    (words,) = told.peculiarities()
+    assert "(20.0%)" in words
+
+
+def test_a_file_larger_than_any_scan_is_refused(tmp_path: Path) -> None:
+    path = put(tmp_path, b"")
+    os.truncate(path, 3 << 30)
+    with pytest.raises(CloudError, match="3,221,225,472 bytes"):
         read_cloud(path, "float32x4")
 
 
@@ -275,6 +326,62 @@ def test_damaged_clouds_are_one_error(reader: Any, writer: Any, scale: float) ->
     assert refused > 80
 
 
+MORE: dict[str, tuple[Callable[[bytes], np.ndarray], bytes, str]] = {
+    "PCD of another width": (
+        pcd_rows,
+        pcd(points(), "binary").replace(b"POINTS 1000", b"POINTS 100"),
+        "correct its head",
+    ),
+    "PCD": (pcd_rows, pcd(points(), "binary").replace(b"1000\n", b"100\n"), "counts 100 points, but 1000 are there"),
+    "ascii PCD": (pcd_rows, pcd(points(), "ascii").replace(b"1000\n", b"100\n"), "counts 100 points, but more follow"),
+    "LAS": (
+        las_rows,
+        las(points()).replace(struct.pack("<HI", 20, 1000), struct.pack("<HI", 20, 100)),
+        "1000 are there",
+    ),
+}
+
+
+@pytest.mark.parametrize(("reader", "data", "said"), MORE.values(), ids=MORE)
+def test_points_that_the_head_does_not_count_are_not_lost(reader: Any, data: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        reader(data)
+
+
+def test_fields_of_several_numbers_are_listed() -> None:
+    with pytest.raises(ValueError, match=r"its fields are xyz \[3\], ring, but no x, y and z of one number each"):
+        npy_rows(npy(np.zeros(50, [("xyz", "<f4", 3), ("ring", "<u2")])))
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_all_measure_are_no_points(tmp_path: Path) -> None:
+    rows = points()
+    rows[3, 1], rows[5, 3] = 1e300, 1e30
+    kept = read_cloud(put(tmp_path, npy(rows)), "npy")
+    np.testing.assert_array_equal(kept, np.delete(rows, 3, 0))
+    swapped = ply(points(), "binary_little_endian").replace(b"binary_little_endian", b"binary_big_endian")
+    with pytest.raises(CloudError, match="another type or byte order"):
+        read_cloud(put(tmp_path, swapped), "ply")
+
+
+@pytest.mark.parametrize(
+    ("format", "data", "said"),
+    [
+        ("float32x4", points().astype("<f4").tobytes()[:-5], "15,995 bytes is not a whole number of 4×float32 points"),
+        ("float32x4", npy(points()), "is a NumPy array"),
+        ("pcd", b"<!DOCTYPE html>" + b" " * 3000, "is a web page"),
+        ("float32x4", POINTER, "is a Git LFS pointer"),
+        ("float32x4", b"\x80\x02" + points().astype("<f4").tobytes()[2:], None),  # numbers may begin as a pickle does
+        ("npy", npy(points()), None),
+        ("las", las(points()), None),
+        ("pcd", pcd(points(), "ascii"), None),
+    ],
+)
+def test_a_look_at_head_and_size(tmp_path: Path, format: str, data: bytes, said: str | None) -> None:
+    complaint = cloud_complaint(put(tmp_path, data), format)
+    assert (complaint is None) if said is None else (said in str(complaint))
+
+
 def test_lzf_repeats_what_it_has_written() -> None:
     repeated = b"\x00a" + bytes([7 << 5, 90 - 9, 0])  # a letter; the last byte once more, 90 times
     assert _unpacked(repeated, 91) == b"a" * 91
@@ -337,6 +444,36 @@ def test_map_coordinates_keep_their_millimetres(tmp_path: Path, format: str, wri
 def test_map_coordinates_that_are_rounded_already_are_refused(tmp_path: Path, format: str, data: bytes) -> None:
     with pytest.raises(CloudError, match=r"coordinates reach 56494\d\d, where float32 only has steps of 0.5"):
         read_cloud(put(tmp_path, data), format)
+
+
+def coarse(step: float, unit: float = 1.0) -> np.ndarray:
+    return np.round(points(5000) / step) * step / unit
+
+
+COARSE: dict[str, tuple[str, bytes, float]] = {
+    "float32, saved as float64": ("npy", npy(on_the_map(5000).astype("f4").astype("f8")), 1.0),
+    "six digits": ("npy", npy(np.array([[float(f"{v:g}") for v in row] for row in on_the_map(5000)])), 1.0),
+    "float16": ("npy", npy((points(5000) + np.array([2000, 2000, 0, 0])).astype("f2")), 1.0),
+    "whole metres": ("npy", npy(points(5000).astype("i2")), 1.0),
+    "quarters of a metre, in mm": ("npy", npy(coarse(0.25, 0.001)), 0.001),
+    "eighths of a metre": ("float32x4", coarse(0.125).astype("<f4").tobytes(), 1.0),
+}
+
+
+@pytest.mark.parametrize(("format", "data", "unit"), COARSE.values(), ids=COARSE)
+def test_coordinates_of_coarse_steps_are_refused(tmp_path: Path, format: str, data: bytes, unit: float) -> None:
+    put(tmp_path, data)
+    T = np.diag([unit, unit, unit, 1.0])
+    with pytest.raises(CloudError, match=r"rounded to steps of [\d.]+ m") as error:
+        load_points([{"path": "a", "format": format, "T_points_from_cloud": T.ravel().tolist()}], tmp_path)
+    assert error.value.reason == "cloud_rounded"
+
+
+@pytest.mark.parametrize("step", [0.001, 0.02, 0.1])
+def test_coordinates_of_fine_steps_are_read(tmp_path: Path, step: float) -> None:
+    put(tmp_path, npy(coarse(step)))
+    found = load_points([{"path": "a", "format": "npy", "T_points_from_cloud": np.eye(4).ravel().tolist()}], tmp_path)
+    assert len(found) == 5000
 
 
 def test_points_far_from_their_frame_are_refused(tmp_path: Path) -> None:

@@ -477,4 +477,4 @@ def test_weights_without_a_use_are_told(owl_folder: Path, tmp_path: Path, caplog
     weights(lambda w: w | {"extra": torch.zeros(1)})(tmp_path)
     with caplog.at_level(logging.WARNING):
         load_detector(str(tmp_path), None, CPU)
-    assert "1 weights are of no use to a model type owlv2 (extra)" in caplog.text
+    assert "1 weights that the model type owlv2 has no use for (extra)" in caplog.text

@@ -192,6 +192,27 @@ def test_filters(tmp_path: Path, settings: dict[str, Any], kept: list[str], reas
     assert header["skipped"] == {reason: 1}
 
 
+def test_boxes_all_beyond_their_range_are_refused(tmp_path: Path) -> None:
+    """Boxes in another frame than the poses: none was in range, and no word of it."""
+    points = np.array([[5.0, 10, 0]])
+    far = [box(i, (900.0, 10 * i, 0)) for i in range(20)]
+    _, header = cut(tmp_path, far[:19], points)
+    assert header["skipped"] == {"beyond_class_range": 19}
+    with pytest.raises(InputError, match="each of the 20 boxes of the classes is farther away than its class_range"):
+        cut(tmp_path, far, points)
+
+
+@pytest.mark.parametrize(("size", "noted"), [([4.0, 2.0, 1.5], False), ([2.0, 4.0, 1.5], True)])
+def test_boxes_with_other_points_than_they_tell_are_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], size: list[float], noted: bool
+) -> None:
+    boxes = [box(i, (5.0 * (i % 5), 10.0 + 5 * (i // 5), 0), num_lidar_pts=40) for i in range(20)]
+    beside = [row | {"size_lwh": [4.0, 0.1, 1.5]} for row in boxes]
+    points = np.concatenate([fill(row, 40, i) for i, row in enumerate(beside)])
+    cut(tmp_path, [row | {"size_lwh": size} for row in boxes], points)
+    assert ("clip2: note: " in capsys.readouterr().err) == noted
+
+
 def test_other_things_are_kept_when_asked_for(tmp_path: Path) -> None:
     boxes = [box(0, (0, 10, 0), class_name=None, category="animal", fine_name="deer")]
     rows, _ = cut(tmp_path, boxes, fill(boxes[0], 6), include_other=True)

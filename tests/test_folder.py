@@ -744,6 +744,104 @@ def test_the_survey_doubts_times_in_milliseconds(tmp_path: Path) -> None:
     assert any("samples are 100 s apart (median)" in remark for remark in survey(tmp_path, ALL).remarks)
 
 
+def test_folders_that_are_no_scenes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Hidden ones are none, one without a calibration is told, one that is there twice or leads nowhere is refused."""
+    for name in ("monday", "tuesday", ".monday.bak"):
+        make_folder(tmp_path / name)
+    make_folder(tmp_path / "wednesday")
+    (tmp_path / "wednesday" / "calibration.json").rename(tmp_path / "wednesday" / "Calibration.json")
+    (tmp_path / "notes").mkdir()
+    assert [scene.name for scene in find_scenes(tmp_path)] == ["monday", "tuesday"]
+    ingest(tmp_path, tmp_path / "frames")
+    told = "wednesday: has no calibration.json, and is left out"
+    assert told in caplog.text
+    remarks = survey(tmp_path, ALL).remarks
+    assert sum(told in remark for remark in remarks) == 1
+    assert any("tuesday: begins with the same cloud as monday" in remark for remark in remarks)
+    assert not any("notes" in remark for remark in remarks)
+    (tmp_path / "wednesday" / "calibration.json").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"wednesday/calibration\.json: is a link to .*nowhere, where nothing is"):
+        find_scenes(tmp_path)
+    shutil.rmtree(tmp_path / "wednesday")
+    (tmp_path / "wednesday").symlink_to(tmp_path / "tuesday")
+    with pytest.raises(InputError, match="wednesday: is the same folder as 'tuesday'"):
+        find_scenes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "renamed", "message"),
+    [
+        ("images", "{}.webp", r"images: holds no picture \(.jpg, .jpeg, .png\); it holds 2 .webp"),
+        ("clouds", "{}.xyz", r"clouds: holds no .bin file, as format 'float32x4' has them; it holds 2 .xyz"),
+        ("clouds", "{}\udcff.bin", r"clouds: the name 'a\\udcff.bin' is not UTF-8; rename it"),
+    ],
+)
+def test_a_folder_of_other_files_is_named(tmp_path: Path, folder: str, renamed: str, message: str) -> None:
+    make_folder(tmp_path)
+    for path in sorted((tmp_path / folder).iterdir()):
+        path.rename(path.with_name(renamed.format(path.stem)))
+    with pytest.raises(InputError, match=message):
+        ingest(tmp_path, tmp_path / "frames")
+
+
+def test_what_may_not_be_read_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_folder(tmp_path)
+
+    def denied(path: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for name, method in (("calibration.json", "read_bytes"), ("images", "iterdir")):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, method, denied)
+            with pytest.raises(InputError, match=rf"{name}: cannot be read \(Permission denied\)"):
+                ingest(tmp_path, tmp_path / "frames")
+
+
+def test_the_survey_looks_at_poses(tmp_path: Path) -> None:
+    """Poses whose files are missing are counted, and poses in map coordinates that went through float32 are doubted."""
+    make_folder(tmp_path, stems=("a", "b", "c"))
+    calibration = json.loads((tmp_path / "calibration.json").read_text())
+    calibration["clouds"]["pose_folder"] = "poses"
+    put_json(tmp_path / "calibration.json", calibration)
+    for rounded in (True, False):
+        for stem, x in (("a", 500_000.123), ("b", 500_002.456)):
+            pose = np.eye(4)
+            pose[:3, 3] = np.array([x, 5_400_000.7, 212.3], np.float32 if rounded else np.float64)
+            put(
+                tmp_path / "poses" / f"{stem}.txt", "\n".join(" ".join(map(str, row)) for row in pose.tolist()).encode()
+            )
+        found = survey(tmp_path, ALL)
+        assert any("poses are rounded to 0.5 m, as by float32" in remark for remark in found.remarks) == rounded
+    (item,) = [item for item in found.items if "poses" in item.name]
+    assert (item.found, item.wanted, item.first_missing) == (2, 3, "c")
+    put(tmp_path / "poses" / "c.txt", b"\n")
+    with pytest.raises(InputError, match=r"c\.txt: is empty"):
+        ingest(tmp_path, tmp_path / "frames")
+
+
+def test_a_calibration_that_says_two_things_is_refused(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    path = tmp_path / "calibration.json"
+    text = path.read_text()
+    camera = json.dumps(json.loads(text)["cameras"]["front"])
+    for cameras, message in (
+        (f'"front": {camera}, "front": {camera}', "the key 'front' is there twice"),
+        (f'"front": {camera}, "back": {camera}', "cameras: 2 of them have the image_folder images; give each its own"),
+    ):
+        path.write_text(text.replace(f'"front": {camera}', cameras))
+        with pytest.raises(InputError, match=rf"calibration\.json: .*{message}"):
+            find_scenes(tmp_path)
+
+
+def test_the_intrinsics_of_depth_images_are_checked(tmp_path: Path) -> None:
+    depth = {"metres_per_unit": 0.001, "K": np.transpose(K).tolist()}
+    camera = {"image_folder": "images", "width": 320, "height": 240, "K": K, "T_points_from_cam": np.eye(4).tolist()}
+    made = {"sensor": "rgbd", "up": "-y", "units": "m", "cameras": {"kinect": camera | {"depth": depth}}}
+    put_json(tmp_path / "calibration.json", made)
+    with pytest.raises(InputError, match=r"cameras\.kinect: depth: K is transposed"):
+        read_calibration(tmp_path / "calibration.json")
+
+
 def test_a_sample_without_a_pose_is_counted(tmp_path: Path) -> None:
     depth = np.full((24, 32), 2000, np.uint16)
     for stem in ("0", "1", "2"):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip2.scans.depth import CloudError, read_depth
-from clip2.scans.images import ImageError, picture_size, read_image
+from clip2.scans.depth import CloudError, depth_cloud, read_depth
+from clip2.scans.images import ImageError, picture_complaint, picture_size, read_image
 from clip2.scans.png import SIGNATURE, checked_png
 
 ORIENTATION = 0x0112
@@ -56,6 +56,68 @@ def test_pictures_of_16_bits_are_scaled_by_what_is_in_use(tmp_path: Path, bits: 
     image[0, 0] = 255  # something bright, as there is in pictures
     deep = image.astype(np.uint16) << (bits - 8)
     np.testing.assert_array_equal(read_image(put(tmp_path, png(deep))), image)
+
+
+def test_a_hot_pixel_says_nothing_of_the_bits(tmp_path: Path) -> None:
+    image = np.tile(picture(), (10, 10, 1))
+    deep = image.astype(np.uint16) << 4
+    deep[7, 7] = 65535
+    read = read_image(put(tmp_path, png(deep)))
+    image[7, 7] = 255
+    np.testing.assert_array_equal(read, image)
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    return bytes(cv2.imencode(".jpg", image)[1])
+
+
+def noisy(height: int = 240, width: int = 320) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def test_a_jpeg_whose_lower_part_is_lost_is_refused(tmp_path: Path) -> None:
+    """With an end marker all the same: decoders fill in grey and say nothing."""
+    whole = jpeg(noisy())
+    read_image(put(tmp_path, whole))
+    with pytest.raises(ImageError, match="the lower part of the JPEG is lost"):
+        read_image(put(tmp_path, whole[: len(whole) // 2] + b"\xff\xd9"))
+    read_image(put(tmp_path, jpeg(np.full((24, 32, 3), 128, np.uint8))))  # all of it grey: a picture
+
+
+LOOKS: dict[str, tuple[bytes, str | None]] = {
+    "a JPEG": (jpeg(noisy()), None),
+    "with more behind its end": (jpeg(noisy()) + bytes(10_000), None),
+    "a PNG": (png(noisy()), None),
+    "half of a JPEG": (jpeg(noisy())[:20_000], "ends too early"),
+    "half of a PNG": (png(noisy())[:-5000], "the PNG is cut short"),
+    "of another size": (png(noisy(120, 160)), "is 160×120, its calibration is for 320×240"),
+    "a page": (b"<!DOCTYPE html><html>503" + b" " * 3000, "is a web page"),
+    "anything": (bytes(range(256)) * 20, "not a readable image; copy it again"),
+}
+
+
+@pytest.mark.parametrize(("data", "said"), LOOKS.values(), ids=LOOKS)
+def test_a_look_at_head_and_end(tmp_path: Path, data: bytes, said: str | None) -> None:
+    complaint = picture_complaint(put(tmp_path, data), (320, 240))
+    assert (complaint is None) if said is None else (said in str(complaint))
+
+
+def as_file(image: np.ndarray, format: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, format)
+    return file.getvalue()
+
+
+def test_pictures_of_other_forms_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="is a GIF picture; save it as PNG or JPEG"):
+        read_image(put(tmp_path, as_file(picture(), "GIF")))
+
+
+def test_messages_hold_no_address_in_memory(tmp_path: Path) -> None:
+    for data in (b"<html>", bytes(range(200))):
+        with pytest.raises(ImageError) as error:
+            read_image(put(tmp_path, data))
+        assert " at 0x" not in str(error.value)
 
 
 def test_pictures_of_8_bits_stay_as_they_are(tmp_path: Path) -> None:
@@ -185,6 +247,19 @@ WRONG_DEPTH = {
 def test_depth_that_is_none_is_named(tmp_path: Path, format: str, data: bytes, said: str) -> None:
     with pytest.raises(CloudError, match=said):
         read_depth(put(tmp_path, data), format, DEPTH)
+
+
+def test_depth_of_the_other_byte_order_is_refused(tmp_path: Path) -> None:
+    surface = np.add.outer(7 * np.arange(24), 3 * np.arange(32) + 900).astype(np.uint16)
+    read_depth(put(tmp_path, png(surface)), "depth-png", DEPTH)
+    with pytest.raises(CloudError, match="bytes of its numbers are swapped"):
+        read_depth(put(tmp_path, png(surface.byteswap())), "depth-png", DEPTH)
+
+
+@pytest.mark.parametrize("value", [0, 65535])
+def test_depth_without_a_pixel_is_refused(tmp_path: Path, value: int) -> None:
+    with pytest.raises(CloudError, match=r"a\.png: no pixel of it lies within 8 m, of 0\.001 m a unit"):
+        depth_cloud(put(tmp_path, png(np.full((24, 32), value, np.uint16))), "depth-png", DEPTH)
 
 
 def test_damaged_pictures_are_one_error(tmp_path: Path) -> None:

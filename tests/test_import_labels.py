@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from labelled_world import Labelled, folder_labels, world_as_folder
 from scipy.spatial.transform import Rotation
+from tiny_nuscenes import make_tables, write_tables
 
-from clip2.export import read_kitti, read_sustechpoints
+from clip2.export import read_kitti, read_nuscenes, read_sustechpoints
 from clip2.export.corrected import import_labels
 from clip2.export.index import read_index
 from clip2.export.kitti import calibration, label_line
@@ -298,3 +299,23 @@ def test_two_files_of_one_sample_and_boxes_twice(folder: Labelled, tmp_path: Pat
         path.unlink()
     with pytest.raises(InputError, match=r"has two files of labels of sample '0000'; keep one"):
         import_labels("sustechpoints", tmp_path / "out", root / "street")
+
+
+def test_links_that_lead_nowhere_are_refused(folder: Labelled, tmp_path: Path) -> None:
+    (tmp_path / "calib").mkdir()
+    (tmp_path / "calib" / "0000.txt").write_text(CALIB)
+    for format, path in (("kitti", "label_2/0000.txt"), ("sustechpoints", "street/label/0000.json")):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).symlink_to("nowhere")
+        with pytest.raises(InputError, match=rf"{path}: is a link to nowhere"):
+            import_labels(format, tmp_path, folder.root, replace=True)
+
+
+def test_nuscenes_what_is_no_box_is_counted(tmp_path: Path) -> None:
+    tables = make_tables()
+    for row in tables["sample_annotation"]:
+        row["size"] = [-1, -1, -1]
+    write_tables(tmp_path, tables)
+    left_out: Counter[str] = Counter()
+    assert not any(boxes for _, boxes in read_nuscenes.read(tmp_path, left_out))
+    assert left_out == {"without a size": len(tables["sample_annotation"])}

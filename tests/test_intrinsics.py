@@ -11,6 +11,7 @@ from clip2.runtime.errors import InputError
 from clip2.scans.folder import frames
 from clip2.scans.folder.settings import FolderSettings
 from clip2.scans.intrinsics import intrinsics_complaint
+from clip2.scans.undistort import lens_complaint
 
 K = np.array([[200.0, 0, 160], [0, 205.0, 118], [0, 0, 1]])
 SIZE = (320, 240)
@@ -25,6 +26,10 @@ WRONG = {
     "of twice the size": (scaled(2), r"K is for pictures of about 640×472 .*, but these are 320×240"),
     "of half the size": (scaled(0.5), "K is for pictures of about 160×118"),
     "of one and a half times the size": (scaled(1.5), "K is for pictures of about 480×354"),
+    "of a picture a tenth smaller": (scaled(0.9), "K is for pictures of about 288×212"),
+    "of a picture a fifth larger": (scaled(1.2), "K is for pictures of about 384×283"),
+    "with cx and cy swapped": (np.array([[200.0, 0, 118], [0, 205, 160], [0, 0, 1]]), "swap cx and cy"),
+    "of millimetres": (np.array([[35.0, 0, 160], [0, 35, 118], [0, 0, 1]]), "focal length of 35 pixels is impossible"),
     "in shares": (np.diag([1 / 320, 1 / 240, 1]) @ K, "in shares of the picture"),
     "of a picture that stands": (np.array([[200.0, 0, 118], [0, 205, 300], [0, 0, 1]]), "lies outside of the picture"),
     "negative": (np.diag([-1.0, 1, 1]) @ K, "focal lengths -200 and 205"),
@@ -59,6 +64,22 @@ REAL = {
     "a crop at the top": ([700.0, 700.0, 320.0, 60.0], (640, 300)),
 }
 """fx fy cx cy."""
+
+
+@pytest.mark.parametrize(
+    ("distortion", "folds"),
+    [
+        ([-1.5, 0, 0, 0], True),
+        ([0, 0, 0, 0, -6.0], True),
+        ([-0.37, 0.2, 0, 0, -0.07], False),  # KITTI
+        ([-0.3, 0.1, 0, 0, -0.01, 0, 0, 0], False),
+        ([0.9, -0.5, 0, 0, 0.03, 1.2, -0.3, 0.1], False),  # of eight numbers, a narrow lens
+        ([0.05, 0, 0, 0], False),
+    ],
+)
+def test_a_lens_that_folds_the_picture_is_refused(distortion: list[float], folds: bool) -> None:
+    complaint = lens_complaint(tuple(K.ravel().tolist()), tuple(distortion), SIZE)
+    assert (complaint is not None and "folds the picture over" in complaint) == folds
 
 
 @pytest.mark.parametrize(("numbers", "size"), REAL.values(), ids=REAL)

@@ -1,6 +1,7 @@
 """nuScenes ingest on the real key frame, against the devkit and the data set's own point counts."""
 
 import contextlib
+import re
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from nuscenes.nuscenes import NuScenes
 from nuscenes.utils.data_classes import LidarPointCloud
 from PIL import Image
-from tiny_nuscenes import VERSION, K, Tables, make_tables, write_tables
+from tiny_nuscenes import VERSION, K, Tables, make_tables, write_recordings, write_tables
 
 from clip2.geometry import in_image, points_in_oriented_box, project_points
 from clip2.runtime.errors import InputError
@@ -20,6 +21,7 @@ from clip2.scans.images import ImageError, read_image
 from clip2.scans.nuscenes import annotations as nuscenes_annotations
 from clip2.scans.nuscenes import frames as nuscenes_frames
 from clip2.scans.nuscenes.settings import NuscenesSettings
+from clip2.scans.nuscenes.survey import survey
 from clip2.scans.shards import shard_names, shard_of
 from clip2.store.provenance import file_digest
 from clip2.store.tables import iterate_rows, read_header
@@ -275,6 +277,18 @@ CHANGES: dict[str, tuple[Callable[[Tables], Any], str]] = {
     "half a point": (lambda t: t["sample_annotation"][0].update(num_radar_pts=0.5), "has to be a whole number"),
     "a size of two": (lambda t: t["sample_annotation"][0].update(size=[1, 2]), "size has to be three numbers"),
     "a sensor of a dictionary": (lambda t: t["sensor"][0].update(token={}), "token has to be text"),
+    "a chain that is cut": (lambda t: [row.update(next="") for row in t["sample"]],
+                            "has 2 samples of scene 'scene-0001', but its chain of `next` ends after 1"),
+    "two scenes of one name": (lambda t: t["scene"][1].update(name=t["scene"][0]["name"]), "two scenes 'scene-0001'"),
+    "another scene's samples": (lambda t: t["scene"][1].update(first_sample_token=t["sample"][0]["token"]),
+                                "scene 'scene-0002' holds sample scene-0001-0, which is another scene's"),
+    "a sweep before itself": (lambda t: t["sample_data"][0].update(prev=t["sample_data"][0]["token"]), "not earlier"),
+    "a sweep of the future": (lambda t: t["sample_data"][0].update(prev=t["sample_data"][2]["token"]), "not earlier"),
+    "a box twice": (lambda t: t["sample_annotation"].append(dict(t["sample_annotation"][2])), "is there twice"),
+    "another LiDAR": (lambda t: t["sensor"][0].update(channel="LIDAR_ROOF"), "sensor.json has CAM_FRONT, LIDAR_ROOF"),
+    "a camera in lower case": (lambda t: t["sensor"][1].update(channel="cam_front"), "CAM_BACK.* has LIDAR_TOP, cam_f"),
+    "the table of a K": (lambda t: t["calibrated_sensor"][1].update(camera_intrinsic=[]), "in table calibrated_sensor"),
+    "the table of a height": (lambda t: t["sample_data"][1].update(height=0), "width and height in sample_data.json"),
 }  # fmt: skip
 
 
@@ -285,6 +299,70 @@ def test_what_is_wrong_in_a_table_is_one_line(tmp_path: Path, change: Callable[[
     with pytest.raises(InputError, match=said) as error:
         ingest_tables(tmp_path, tables, tmp_path / "out", n_sweeps=3)
     assert "\n" not in str(error.value)
+
+
+def many_boxes() -> Tables:
+    """The tiny tables with twenty more cars, turned all around."""
+    tables = make_tables()
+    row = tables["sample_annotation"][0]
+    for number, yaw in enumerate(np.linspace(-3, 3, 20)):
+        turn = [float(np.cos(yaw / 2)), 0.0, 0.0, float(np.sin(yaw / 2))]
+        tables["sample_annotation"].append(row | {"token": f"more-{number}", "rotation": turn})
+    return tables
+
+
+def test_boxes_that_lie_on_their_side_are_refused(tmp_path: Path) -> None:
+    tables = many_boxes()
+    ingest_tables(tmp_path, tables, tmp_path / "out")
+    for row in tables["sample_annotation"]:
+        row["rotation"] = row["rotation"][1:] + row["rotation"][:1]
+    with pytest.raises(InputError, match=r"sample_annotation\.json: .* lean by more than 60°.* w x y z"):
+        ingest_tables(tmp_path, tables, tmp_path / "out")
+
+
+@pytest.mark.parametrize("size", [[0, 0, 0], [-1.8, -4.0, -1.6], [1.8, 4.0, -1.6]])
+def test_boxes_without_a_size_are_counted_and_told(tmp_path: Path, size: list[float]) -> None:
+    tables = make_tables()
+    tables["sample_annotation"][0]["size"] = size
+    ingest_tables(tmp_path, tables, tmp_path / "out")
+    path = tmp_path / "out" / "a" / f"{VAL}.parquet"
+    assert len(list(iterate_rows(path))) == 7
+    assert read_header(path)["counts"]["boxes_impossible"] == 1
+    assert "1 of 8 human boxes have no size or no place, and are left out" in survey(tmp_path, TINY).remarks
+
+
+def solid(tmp_path: Path, told: int) -> Tables:
+    """Tables whose first sample has a car full of points, on all of its length; tells how many its row tells."""
+    tables = make_tables()
+    tables["sample_annotation"] = tables["sample_annotation"][:1]
+    tables["sample_annotation"][0]["num_lidar_pts"] = told
+    write_recordings(tmp_path, tables)
+    points = np.zeros((90, 5), "<f4")
+    points[:, 0], points[:, 2] = np.linspace(8.1, 11.9, 90), -1.0
+    points.tofile(tmp_path / tables["sample_data"][0]["filename"])
+    return tables
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, ""),
+        ({"size": [4.0, 1.8, 1.6]}, "1 of 1 boxes hold less than half of the points that their row tells"),
+        ({"translation": [10.0, 0.0, -1.0]}, "1 of 1 boxes hold no point"),
+        ({"sample_token": "elsewhere"}, "none of the 1 rows of .*sample_annotation.json is a box of split 'all'"),
+    ],
+)
+def test_boxes_that_do_not_fit_their_points_are_told(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+    tables = solid(tmp_path, 90)
+    tables["sample_annotation"][0].update(change)
+    write_tables(tmp_path, tables)
+    remarks = survey(tmp_path, TINY).remarks
+    assert re.search(told, remarks[0]) if told else not remarks
+
+
+def test_points_of_other_sweeps_may_be_told_too(tmp_path: Path) -> None:
+    write_tables(tmp_path, solid(tmp_path, 160))
+    assert not survey(tmp_path, TINY).remarks
 
 
 VALUES = [

@@ -4,6 +4,7 @@ Made: all HDF5 files, by hand here or by the built-in world. Real: nothing, the 
 """
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,15 @@ def spoil(root: Path, **changes: Any) -> Path:
         ({"data": np.zeros((4, 6))}, r"`data` has shape \(4, 6\)"),
         ({"data": np.where(np.arange(72).reshape(4, 6, 3) == 40, np.nan, 1)}, "`data` of object 2"),
         ({"mask": np.zeros((4, 5))}, "`mask` has shape"),
+        ({"label": [np.nan, 1, 2, 3]}, "`label` of object 0 is nan"),
+        ({"label": [0, 1, 2, 2.5]}, "`label` of object 3 is 2.5"),
+        ({"data": np.full((4, 6, 3), 1e300)}, "`data` of object 0 has numbers that are not finite"),
+        ({"data": np.zeros((0, 6, 3)), "label": np.zeros(0, int), "mask": np.zeros((0, 6))}, "the files are empty"),
+        ({"mask": np.full((4, 6), -1)}, "each of 4 is without a point.* leave drop_background off"),
+        ({"mask": np.tile([0, 1], (4, 3))}, "`mask` calls no point background .*leave drop_background off"),
     ],
 )
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_wrong_files_are_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     small_scanobjectnn(tmp_path)
     path = spoil(tmp_path, **changes)
@@ -175,6 +183,47 @@ def test_wrong_files_are_named(tmp_path: Path, changes: dict[str, Any], words: s
         scanobjectnn.run(tmp_path, tmp_path / "out", "scans", ScanobjectnnSettings(drop_background=True))
     assert str(path) in str(caught.value)
     assert not list((tmp_path / "out").glob("val-*"))
+
+
+def test_an_empty_file_is_told_at_check(tmp_path: Path) -> None:
+    small_scanobjectnn(tmp_path)
+    path = spoil(tmp_path, data=np.zeros((0, 6, 3)), label=np.zeros(0, int))
+    assert survey_scanobjectnn(tmp_path, ScanobjectnnSettings()).fatal[0].startswith(f"{path}: holds no object")
+
+
+def small_modelnet40(root: Path, names: str, train: str = "a.h5", test: str = "b.h5") -> None:
+    """Two files of two objects each, in two lists."""
+    folder = root / "modelnet40_ply_hdf5_2048"
+    for number, file in enumerate(("a.h5", "b.h5")):
+        write_h5(folder / file, np.random.default_rng(number).normal(size=(2, 5, 3)), np.array([[0], [1]], np.uint8))
+    for file, text in (("shape_names.txt", names), ("train_files.txt", train), ("test_files.txt", test)):
+        (folder / file).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("names", "lists", "words"),
+    [
+        ("0 airplane\n1 bed\n", {}, "“0_airplane” is no name of a class; write one a line"),
+        ('["airplane", "bed"]', {}, "is no name of a class"),
+        ("airplane,bed\n", {}, "is no name of a class"),
+        ("airplane\nAirplane\n", {}, "names 'airplane' more than once"),
+        ("airplane\n", {}, "`label` of object 1 is 1, not 0 to 0"),
+        ("airplane\nbed\n", {"train": "a.h5\ndata/a.h5\n"}, "a.h5: is listed more than once for train"),
+        ("airplane\nbed\n", {"test": "a.h5\n"}, "a.h5: is listed for train and for val"),
+    ],
+)
+def test_wrong_lists_of_modelnet40_are_named(tmp_path: Path, names: str, lists: dict[str, str], words: str) -> None:
+    small_modelnet40(tmp_path, names, **lists)
+    with pytest.raises(InputError, match=words):
+        modelnet40.run(tmp_path, tmp_path / "out", "cad", Modelnet40Settings())
+    assert re.search(words, " ".join(survey_modelnet40(tmp_path, Modelnet40Settings()).fatal))
+
+
+def test_names_of_modelnet40_may_hold_blanks(tmp_path: Path) -> None:
+    small_modelnet40(tmp_path, "\ufeffAirplane\r\n# a comment\r\n\r\n night stand \r\n")
+    assert modelnet40.object_set(tmp_path).classes == ("airplane", "night_stand")
+    (remark,) = survey_modelnet40(tmp_path, Modelnet40Settings()).remarks
+    assert "2 names, which are not the release's 40 in their order" in remark
 
 
 def test_survey_of_scanobjectnn(tmp_path: Path) -> None:

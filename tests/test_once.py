@@ -5,6 +5,7 @@ against its devkit's: `cam_to_velo`, `undistort_image_v2` and the projection are
 """
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -403,6 +404,11 @@ def test_no_annotations_may_be_written_as_null(copy: Path, tmp_path: Path) -> No
         (lambda c: c["frames"][0].update(annos={"names": "Ca", "boxes_3d": [[1] * 7] * 2}), "`boxes_3d` is not"),
         (lambda c: c["frames"][0].update(annos={"names": [3], "boxes_3d": [[1] * 7]}), "`boxes_3d` is not"),
         (lambda c: c["frames"][0].update(frame_id=[1]), "frames.0.frame_id"),
+        (lambda c: c["frames"].append(c["frames"][0]), "frame_id .* is there 2 times"),
+        (
+            lambda c: c["frames"][0].update(annos={"names": ["Car"], "boxes_3d": [[9, 1, 0, 4, 2, 2, 90]]}),
+            "by 90, which",
+        ),
         (lambda c: c["frames"][0].update(frame_id="../../x"), "frames.0.frame_id"),
         (lambda c: c["frames"].insert(0, 7), "frames.0"),
         (lambda c: c.update(frames={}), "frames: Input should be a valid list"),
@@ -421,6 +427,39 @@ def test_what_is_wrong_in_a_json_is_named(copy: Path, tmp_path: Path, change: An
 def read_all(root: Path, out: Path) -> None:
     ingest(root, out / "f")
     annotate(root, out / "a")
+
+
+def set_boxes(name: str, column: int | None = None, value: Any = None) -> Any:
+    """A change of all boxes' names, and of one of their seven numbers."""
+
+    def change(content: dict[str, Any]) -> None:
+        for frame in content["frames"]:
+            frame["annos"]["names"] = [name] * len(frame["annos"]["names"])
+            for box in frame["annos"]["boxes_3d"] if column is not None else ():
+                box[column] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (set_boxes("Car "), None),
+        (set_boxes("cars"), r"none of \d+ human boxes \(cars\) is called as one of the 5 classes"),
+        (set_boxes("Car", 3, -4.0), r"(\d+) of \1 human boxes have no size or no place"),
+        (set_boxes("Car", 0, None), r"(\d+) of \1 human boxes have no size or no place"),
+        (set_boxes("Car", 0, 5000.0), r"(\d+) of \1 boxes hold no point"),
+    ],
+)
+def test_check_looks_at_the_boxes(copy: Path, change: Any, told: str | None) -> None:
+    edit(copy, VAL, change)
+    remarks = " ".join(survey(copy, SETTINGS).remarks)
+    assert re.search(told, remarks) if told else "boxes" not in remarks
+
+
+def test_blanks_beside_a_name_mean_nothing(copy: Path, tmp_path: Path) -> None:
+    edit(copy, VAL, set_boxes(" Car "))
+    assert {row["class_name"] for row in annotate(copy, tmp_path)} == {"car"}
 
 
 def test_names_and_boxes_have_to_be_as_many(copy: Path, tmp_path: Path) -> None:

@@ -87,10 +87,13 @@ def test_few_scenes_may_leave_none_to_val_and_are_mined_all_the_same(tmp_path: P
 
 
 def scene_table(root: Path, lengths: dict[str, Any]) -> None:
-    rows = [{"name": name, "first_sample_token": f"{name}-0", "nbr_samples": n} for name, n in lengths.items()]
+    rows = [
+        {"token": name, "name": name, "first_sample_token": f"{name}-0", "nbr_samples": n}
+        for name, n in lengths.items()
+    ]
     touch(root / "v1.0-trainval" / "scene.json", json.dumps(rows))
     samples = [
-        {"token": f"{name}-{i}", "next": f"{name}-{i + 1}" if i + 1 < (n or 40) else ""}
+        {"token": f"{name}-{i}", "next": f"{name}-{i + 1}" if i + 1 < (n or 40) else "", "scene_token": name}
         for name, n in lengths.items()
         for i in range(n or 40)
     ]

@@ -15,7 +15,7 @@ from clip2.runtime.errors import InputError
 from clip2.scans.clouds import load_points
 from clip2.scans.folder import frames as folder_frames
 from clip2.scans.folder.settings import FolderSettings
-from clip2.scans.poses import PoseCheck, check_rigid, meeting, pose_complaints
+from clip2.scans.poses import PoseCheck, Standing, check_rigid, meeting, pose_complaints
 from clip2.scans.sanity import FrameCheck
 from clip2.store.tables import iterate_rows, read_header
 
@@ -33,13 +33,16 @@ def street(rng: np.random.Generator) -> np.ndarray:
 
 
 def samples(
-    sensor: str = "lidar", wrong: Callable[[np.ndarray], np.ndarray] = lambda T: T, step: float = 1.5
+    sensor: str = "lidar",
+    wrong: Callable[[np.ndarray], np.ndarray] = lambda T: T,
+    step: float = 1.5,
+    bend: float = 0.05,
 ) -> list[tuple[Row, np.ndarray]]:
     """Ten samples of one drive on a bend; ``wrong`` makes declared poses of the right ones."""
     rng = np.random.default_rng(0)
     world, found = street(rng), []
     for i in range(10):
-        T = rigid(yaw_rotation(0.05 * step * i), [step * i - 7, 0.3 * step * i, 1.8])
+        T = rigid(yaw_rotation(bend * step * i), [step * i - 7, 0.3 * step * i, 1.8])
         near = world + rng.normal(0, 0.02, world.shape)
         in_sensor = transform_points(near, np.linalg.inv(T))
         row = {
@@ -84,15 +87,43 @@ def test_right_poses_pass(sensor: str) -> None:
     ],
 )
 def test_wrong_poses_are_named(sensor: str, wrong: Callable[[np.ndarray], np.ndarray], message: str) -> None:
-    if sensor == "rgbd" and wrong is in_millimetres:
-        pytest.skip("pictures that are a kilometre apart show nothing in common, so nothing can be said")
     (found,) = complaints(samples(sensor, wrong), sensor)
     assert message in found or sensor == "rgbd"  # of narrow views, only that something is wrong
 
 
-def test_a_sensor_that_stands_says_nothing_about_its_poses() -> None:
-    first, second = samples(step=0.01)[:2]
-    assert meeting(*first, *second, "lidar") is None
+def standing(seen: list[tuple[Row, np.ndarray]], sensor: str) -> list[str]:
+    check = PoseCheck(sensor)
+    for row, points in seen:
+        check.add(row, points)
+    assert not check.meetings
+    return check.complaints()
+
+
+@pytest.mark.parametrize("sensor", ["lidar", "rgbd"])
+def test_a_sensor_may_stand(sensor: str) -> None:
+    seen = samples(sensor, step=0.01)
+    assert isinstance(meeting(*seen[0], *seen[1], sensor), Standing)
+    assert standing(seen, sensor) == []
+
+
+@pytest.mark.parametrize("sensor", ["lidar", "rgbd"])
+def test_poses_that_are_all_the_same_are_named(sensor: str) -> None:
+    (found,) = standing(samples(sensor, lambda _: np.eye(4), bend=0.01), sensor)
+    assert "the sensor stands, but their static structure" in found
+
+
+@pytest.mark.real
+def test_a_real_drive_does_not_stand(sequences: Path, tmp_path: Path) -> None:
+    """KITTI's drive 0052, two metres a sample, as if it had not moved; and at its own ten a second, which is right."""
+    for every, said in ((8, "meets within"), (1, "")):
+        root = drive_as_folder(sequences / "kitti_0052", tmp_path / f"drive{every}", every)
+        check = PoseCheck("lidar")
+        for frame in ingest(root, tmp_path / f"frames{every}")[:4]:
+            pose = {"T_scene_from_points": np.eye(4)} if every > 1 else {}
+            check.add(frame | pose, load_points(frame["clouds"], root))
+        assert len(check.standing) == 3
+        assert said in "; ".join(check.complaints())
+        assert bool(said) == bool(check.complaints())
 
 
 def test_without_poses_and_over_scenes_nothing_is_compared() -> None:

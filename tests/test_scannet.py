@@ -7,6 +7,7 @@ room that is traced here with its own formula.
 
 import json
 import os
+import re
 import struct
 import zlib
 from collections.abc import Sequence
@@ -316,6 +317,22 @@ def test_marked_objects(tmp_path: Path) -> None:
         (3, None, [1, 4]),
     ]
     assert marked.n_repeated == 1
+
+
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        (" armchair ", None),
+        ("ARMCHAIR", "1 of 2 marked objects have a label that scannetv2-labels.combined.tsv lacks, .*: ARMCHAIR"),
+        ("lamp", "none of the 2 marked objects is of a class"),
+    ],
+)
+def test_labels_of_no_class_are_told(tmp_path: Path, label: str, told: str | None) -> None:
+    write_marks(tmp_path, [7, 9, 40, 7, 9, 11], [(0, label, [40, 7]), (1, "lamp", [9])])
+    remarks = " ".join(survey(tmp_path, ScannetSettings(train="scene:s", val="scene:s")).remarks)
+    assert re.search(told, remarks) if told else "marked objects" not in remarks
+    marked = read_marked_scene(tmp_path, "s", read_classes(tmp_path))
+    assert (marked.instances[0].class_name == "chair") == (told is None)
 
 
 HEAD = "id\traw_category\tcategory\tcount\tnyu40id\n"

@@ -452,6 +452,30 @@ def test_polygons_with_swapped_heights_nulls_and_nonsense(tmp_path: Path) -> Non
     assert read_boxes(path) == [None]
 
 
+LINE = "bed 10 10 50 50 1.0 2.0 -0.5 0.9 1.0 0.4 1 0"
+
+
+@pytest.mark.parametrize(
+    ("data", "category"),
+    [
+        (LINE.encode(), "bed"),
+        (LINE.encode("utf-8-sig"), "bed"),
+        (LINE.encode("utf-16"), "bed"),
+        (LINE.replace("bed", "night stand").encode(), "night stand"),
+        (f"{LINE} 0.9".encode(), None),
+        (f"{LINE} 1e-3 0.9".encode(), None),
+        (LINE.removesuffix(" 0").encode(), None),
+        (b"\xff\xfe\x00", None),
+    ],
+)
+def test_lines_of_votenets_labels(tmp_path: Path, data: bytes, category: str | None) -> None:
+    path = tmp_path / "000001.txt"
+    path.write_bytes(data)
+    (box,) = read_boxes(path)
+    assert (box and box.category) == category
+    assert box is None or box.size_lwh.tolist() == [2.0, 1.8, 0.8]
+
+
 def test_left_handed_axes_in_any_order_become_a_right_handed_box() -> None:
     turn = yaw_rotation(0.7)
     basis = np.stack([turn[:, 0], [0, 0, -1.0], turn[:, 1]])

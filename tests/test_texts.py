@@ -69,6 +69,8 @@ def test_endings_and_slashes_do_not_matter() -> None:
         (b"# nothing\n", "a list without a name"),
         (b"caf\xe9\n", r"not a readable UTF-8 text file \(byte 3"),
         (b"PK\x03\x04\xff", "is a ZIP archive"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "is a Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", "is a web page"),
         (b"one two\0", "zero bytes"),
     ],
 )
@@ -168,6 +170,7 @@ def test_unusual_names_are_names(tmp_path: Path, names: tuple[str, ...]) -> None
         ("names: ['car', 'bus']\n", "line 1: “names: .* is not one name"),
         ("0 car\n1 bus\n", "line 1: “0 car” is not one name"),
         ("# c\n1 car\n2 bus\n", "line 2: “1 car” is not one name"),
+        ("1.car\n2.bus\n", "line 1: “1.car” is not one name"),
         ("0:car\n1:bus\n", "line 1: “0:car” is not one name"),
         ("1) car\n2) bus\n", r"line 1: “1\) car” is not one name"),
         ("* car\n* bus\n", r"line 1: “\* car” is not one name"),

@@ -40,8 +40,8 @@ _DOT = re.compile(r"\s+\.\s*|(?<=[^\W\d_]{2})\.(?:\s+|(?=[^\W\d_]{2})|$)")
 def read_vocabulary(path: Path) -> Vocabulary:
     """Read a vocabulary file: a name a line, ``#`` starts a comment, ``name | synonym, synonym`` adds words for it.
 
-    Underscores become spaces. A box found by a synonym gets the name. Names alone may also be a JSON list, one line
-    with commas, semicolons or full stops between, the column ``name`` of a CSV file, or a COCO data set's
+    Underscores become spaces. A box found by a synonym gets the name. Names alone may also be quoted, a JSON list, one
+    line with commas, semicolons or full stops between, the column ``name`` of a CSV file, or a COCO data set's
     ``categories``.
 
     Raises:
@@ -103,17 +103,17 @@ def _lines(path: Path, text: str) -> list[str]:
         return [part.strip(" \t\"'") for part in parts]
     if len(head) > 1 and (columns := [i for i, word in enumerate(head) if word in _NAME_COLUMNS]):
         return ["", *(row[columns[0]] if len(row) > columns[0] else "" for row in list(csv.reader(filled))[1:])]
-    names = [line.partition("#")[0].strip() for line in filled]
-    if _are_numbered(names):
-        raise _not_a_name(path, lines.index(filled[0]) + 1, names[0])
-    if len(names) > 1 and all(name.endswith(".") for name in names):
+    written = [line.partition("#")[0].strip() for line in filled]
+    if _are_numbered(written):
+        raise _not_a_name(path, lines.index(filled[0]) + 1, written[0])
+    if len(written) > 1 and all(name.endswith(".") for name in written):
         return [line.partition("#")[0].strip().removesuffix(".") for line in lines]
     return lines
 
 
 def _are_numbered(names: list[str]) -> bool:
-    """``0 car``, ``1 bus`` …; not ``1 euro coin``, ``2 euro coin``."""
-    found = [re.match(r"(\d+)\s+(.+)", name) for name in names]
+    """``0 car``, ``1 bus`` …, or ``1.car``, ``2.bus``; not ``1 euro coin``, ``2 euro coin``."""
+    found = [re.match(r"(\d+)(?:\s+|\.(?!\d)\s*)(.+)", name) for name in names]
     numbered = [(int(match[1]), match[2]) for match in found if match]
     first = numbered[0][0] if numbered else -1
     return (
