@@ -45,7 +45,7 @@ def import_labels(format: str, source: Path, out: Path, replace: bool = False) -
     stems = {scene.sample(stem): (scene, stem) for scene in find_scenes(out) for stem in scene.samples}
     found: dict[str, list[NamedBox]] = {}
     left_out: Counter[str] = Counter()
-    for sample, boxes in READERS[format](source, left_out):
+    for sample, boxes in _read(format, source, left_out):
         known = sample if sample in stems else sample.rpartition("/")[2]  # a root without sub-folders names no scene
         if known not in stems:
             raise InputError(f"{source}: has labels of sample {sample!r}, which {out} does not have; name its folder")
@@ -63,6 +63,13 @@ def import_labels(format: str, source: Path, out: Path, replace: bool = False) -
     for sample, boxes in found.items():
         write_json(paths[sample], [_label(box, stems[sample][0]) for box in boxes])
     return sum(map(len, found.values())), len(found)
+
+
+def _read(format: str, source: Path, left_out: Counter[str]) -> Iterator[SampleBoxes]:
+    try:
+        yield from READERS[format](source, left_out)
+    except FileNotFoundError as error:  # a link that leads nowhere
+        raise InputError(str(error)) from None
 
 
 def _path(scene: Scene, stem: str) -> Path:

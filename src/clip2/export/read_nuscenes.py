@@ -43,9 +43,9 @@ def read(folder: Path, left_out: Counter[str]) -> Iterator[SampleBoxes]:
             T = T_points_from_global @ pose_matrix(box.rotation, box.translation)
             width, length, height = box.size_wlh
             name = WORDS.get(box.instance.category, box.instance.category).replace("_", " ")
-            numbers = np.array([*T[:3, 3], length, width, height, yaw_of(T)])
+            numbers = [*T[:3, 3].tolist(), length, width, height, yaw_of(T)]
             try:
-                found += [NamedBox(name, numbers)] if is_box(name, numbers, left_out) else []
+                found += [NamedBox(name, np.array(numbers))] if is_box(name, numbers, left_out) else []
             except ValueError as error:
                 raise InputError(f"{version}: sample_annotation {box.token}: {error}") from None
         yield sample, found

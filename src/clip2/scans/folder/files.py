@@ -4,7 +4,6 @@ A scene is a folder with a ``calibration.json``: the root itself, or each of its
 """
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -255,7 +254,10 @@ def find_scenes(root: Path) -> list[Scene]:
 def _declares(folder: Path) -> bool:
     """Whether a folder has a calibration, or a link that should be one; one that may not be entered says nothing."""
     path = folder / CALIBRATION
-    return os.access(folder, os.X_OK) and (path.is_file() or path.is_symlink())
+    try:
+        return path.is_file() or path.is_symlink()
+    except OSError:
+        return False
 
 
 def passed_over(scenes: list[Scene]) -> list[str]:
@@ -265,12 +267,11 @@ def passed_over(scenes: list[Scene]) -> list[str]:
     folders = {folder for scene in scenes for folder in scene.data_folders} - {"."}
     names, found = {scene.name for scene in scenes}, []
     for path in listed(scenes[0].root):
-        if path.name in names or not path.is_dir():
-            continue
-        if not os.access(path, os.R_OK | os.X_OK):
-            found.append(f"{path}: may not be read, and is left out")
-        elif any((path / folder).is_dir() for folder in folders):
-            found.append(f"{path}: has no {CALIBRATION}, and is left out")
+        try:
+            if path.name not in names and any((path / folder).is_dir() for folder in folders):
+                found.append(f"{path}: has no {CALIBRATION}, and is left out")
+        except OSError as error:
+            found.append(f"{path}: cannot be read ({error.strerror}), and is left out")
     return found
 
 

@@ -163,10 +163,13 @@ def _try_times(scene: Scene) -> Iterator[str]:
 
 def _try_poses(scene: Scene) -> Iterator[str]:
     """Poses in map coordinates that went through float32, which rounds them to half a metre."""
+    folder = scene.pose_folder
+    if folder is None:
+        return
     unit, steps = METRES[scene.calibration.units], []
-    for stem in _spread(scene.samples) if scene.pose_folder else ():
+    for stem in _spread(scene.samples):
         try:
-            place = read_pose(scene.pose_folder / f"{stem}.txt")[:3, 3]
+            place = read_pose(folder / f"{stem}.txt")[:3, 3]
         except (OSError, ValueError, IndexError, InputError):  # told elsewhere
             continue
         rounded = place.astype(np.float32)
@@ -174,4 +177,4 @@ def _try_poses(scene: Scene) -> Iterator[str]:
             return
         steps.append(float(np.spacing(np.abs(rounded)).max()) * unit)
     if len(steps) > 1 and min(steps) > COARSE:
-        yield f"{scene.pose_folder}: poses are rounded to {min(steps):.2g} m, as by float32; write them as float64"
+        yield f"{folder}: poses are rounded to {min(steps):.2g} m, as by float32; write them as float64"
