@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 from snakemake.utils import update_config
 
+from clip2 import commands
 from clip2.cli import build_parser, main
 from clip2.pretrain.settings import PretrainSettings
 from clip2.runtime.command_flags import parse_settings
@@ -137,3 +138,16 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert error.startswith("clip2: error:")
     assert "\n" not in error
     assert "no such folder" in error
+
+
+def test_a_closed_file_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no reader says it better. Root, who may run the tests, is kept out of nothing, so the error is raised here."""
+
+    def closed(arguments: Any) -> None:
+        raise PermissionError(13, "Permission denied", "drive_a/calibration.json")
+
+    monkeypatch.setattr(commands, "usage", closed)
+    with pytest.raises(SystemExit) as stop:
+        main(["usage"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.strip().startswith("clip2: error: drive_a/calibration.json: no permission")

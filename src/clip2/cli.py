@@ -424,6 +424,8 @@ def main(argv: list[str] | None = None) -> None:
         arguments.run(arguments)
     except InputError as error:
         _end(str(error), isinstance(error, NoRoom))
+    except PermissionError as error:
+        _end(f"{error.filename or error}: no permission; give it to the user who runs this", False)
     except Exception as error:
         if not (reason := no_room(error)):
             raise
