@@ -141,7 +141,7 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_closed_file_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where no reader says it better. Root, who may run the tests, is kept out of nothing, so the error is raised here."""
+    """Where no reader says it better. Root, who may run the tests, is kept out of nothing: the error is raised here."""
 
     def closed(arguments: Any) -> None:
         raise PermissionError(13, "Permission denied", "drive_a/calibration.json")
