@@ -11,6 +11,7 @@ from clip2.runtime.errors import InputError
 from clip2.scans.folder import frames
 from clip2.scans.folder.settings import FolderSettings
 from clip2.scans.intrinsics import intrinsics_complaint
+from clip2.scans.tables import _check_camera
 from clip2.scans.undistort import lens_complaint
 
 K = np.array([[200.0, 0, 160], [0, 205.0, 118], [0, 0, 1]])
@@ -86,6 +87,17 @@ def test_a_lens_that_folds_the_picture_is_refused(distortion: list[float], folds
 def test_real_cameras_are_left_alone(numbers: list[float], size: tuple[int, int]) -> None:
     fx, fy, cx, cy = numbers
     assert intrinsics_complaint((fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0), size) is None
+
+
+def test_those_of_depth_images_and_lenses_are_looked_at_too() -> None:
+    flat = K.ravel().tolist()
+    row = {"frame_id": "a", "camera": "front", "K": flat, "width": 320, "height": 240, "lens": None, "clouds": []}
+    _check_camera(row)
+    depth = {"K": K.T.ravel().tolist(), "width": 320, "height": 240}
+    with pytest.raises(InputError, match="a: camera front: depth: K is transposed"):
+        _check_camera(row | {"clouds": [{"depth": depth}]})
+    with pytest.raises(InputError, match="a: camera front: its distortion folds the picture over"):
+        _check_camera(row | {"lens": {"K": flat, "distortion": [-1.5, 0, 0, 0]}})
 
 
 def test_ingest_stops_on_it(tmp_path: Path) -> None:

@@ -331,6 +331,13 @@ def test_boxes_without_a_size_are_counted_and_told(tmp_path: Path, size: list[fl
     assert "1 of 8 human boxes have no size or no place, and are left out" in survey(tmp_path, TINY).remarks
 
 
+def test_channels_that_are_not_there_are_told_at_check(tmp_path: Path) -> None:
+    tables = make_tables()
+    tables["sensor"][0]["channel"] = "LIDAR_ROOF"
+    write_tables(tmp_path, tables)
+    assert "wanted are the channels LIDAR_TOP and CAM_FRONT" in survey(tmp_path, TINY).fatal[0]
+
+
 def solid(tmp_path: Path, told: int) -> Tables:
     """Tables whose first sample has a car full of points, on all of its length; tells how many its row tells."""
     tables = make_tables()

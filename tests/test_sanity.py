@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from clip2.runtime.errors import InputError
-from clip2.scans.sanity import FrameCheck, complaints, frame_facts
+from clip2.scans.sanity import FrameCheck, complaints, doubts, frame_facts
 
 Frame = dict[str, Any]
 SENSORS = {"kitti": "lidar", "nuscenes": "lidar", "sunrgbd": "rgbd"}
@@ -72,6 +72,14 @@ def test_points_of_another_place_are_noticed(real_frames: dict[str, list[tuple[F
     row, points = real_frames["sunrgbd"][0]
     facts = [frame_facts(row, points * [1, -1, 1])]  # behind the camera
     assert "calibration belongs to another sensor" in "; ".join(complaints(facts, "rgbd"))
+
+
+@pytest.mark.real
+def test_depths_that_are_near_are_doubted(real_frames: dict[str, list[tuple[Frame, np.ndarray]]]) -> None:
+    for scale, told in ((1, 0), (0.1, 1)):
+        facts = [frame_facts(row, points * scale) for row, points in real_frames["sunrgbd"]]
+        assert len(doubts(facts, "rgbd")) == told
+        assert doubts(facts, "lidar") == []
 
 
 def test_a_stage_stops_with_the_file_s_name() -> None:

@@ -24,6 +24,8 @@ def survey(root: Path, settings: Modelnet40Settings) -> Survey:
                       fatal=[f"{error}; {TERMS}"])  # fmt: skip
     remarks = []
     if source_kind(root) == REAL and found.classes != MODELNET40_CLASSES:
-        remarks.append(f"{NAMES} has {len(found.classes)} names, which are not the release's {len(MODELNET40_CLASSES)} in "
-                       "their order: labels may mean other classes")  # fmt: skip
+        remarks.append(
+            f"{NAMES} has {len(found.classes)} names, which are not the release's {len(MODELNET40_CLASSES)} in their "
+            "order: labels may mean other classes"
+        )
     return count_objects(found, root, OFFICIAL, f"unpack {FOLDER}.zip in the data root; {TERMS}", remarks)

@@ -1,7 +1,9 @@
 """Stage `annotations` for nuScenes: the human 3D boxes, for evaluation only, in files that no mining stage reads."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,9 @@ def run(root: Path, out: Path, source: str, settings: NuscenesSettings) -> None:
     # A sample can be of both roles.
     tokens = list(dict.fromkeys(s.token for of_role in shards.values() for shard in of_role.values() for s in shard))
     recordings, boxes = Recordings(folder, tokens, (LIDAR,)), Boxes(folder, tokens)
+    if boxes.n_elsewhere and not len(boxes):
+        table = folder / "sample_annotation.json"
+        print(f"clip2: note: {table}: none of its {boxes.n_elsewhere} boxes is of train or val", file=sys.stderr)
     made_by = provenance(
         "annotations",
         settings.model_dump(mode="json"),
@@ -53,12 +58,8 @@ def run(root: Path, out: Path, source: str, settings: NuscenesSettings) -> None:
         for shard, samples in of_role.items():
             recorded = [sample for sample in samples if LIDAR in recordings.of_sample(sample.token)]
             counts = Counter(samples=len(samples), boxes_impossible=0)
-            rows = (
-                row
-                for sample in recorded
-                for row in sample_boxes(recordings, boxes, sample, settings.categories, counts)
-            )
-            rows = standing(rows, folder / "sample_annotation.json")
+            found = (sample_boxes(recordings, boxes, sample, settings.categories, counts) for sample in recorded)
+            rows = standing(chain.from_iterable(found), folder / "sample_annotation.json")
             write_shard(out / f"{shard}.parquet", "annotations", rows, facts | split, made_by, counts)
 
 
