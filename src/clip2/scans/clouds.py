@@ -141,7 +141,7 @@ def _measured(path: Path, rows: Rows) -> Rows:
         told = f"clouds hold points at 0, 0, 0, where nothing came back: left out; the first {path} ({zero.mean():.1%})"
         tell_once("zeros", told)
         rows = rows[~zero]
-    if len(rows) > 1 and not np.ptp(rows[:, :3], axis=0).any():
+    if len(rows) > 1 and all((rows[place, :3] == rows[0, :3]).all() for place in (-1, slice(None))):
         raise CloudError("cloud_empty", f"{path}: all of its {len(rows)} points lie at one place; record it again")
     return rows
 

@@ -78,8 +78,9 @@ def tally_of(frames: Iterable[Mapping[str, Any]], files: Files) -> tuple[int, di
     n = 0
     for frame in frames:
         n += 1
-        picture = (frame["image_path"], partial(picture_complaint, size=(frame["width"], frame["height"])))
-        clouds = [(cloud["path"], _cloud_look(cloud)) for cloud in frame["clouds"]]
+        size = (frame["width"], frame["height"])
+        picture: tuple[str, Look] = (frame["image_path"], partial(picture_complaint, size=size))
+        clouds: list[tuple[str, Look]] = [(cloud["path"], _cloud_look(cloud)) for cloud in frame["clouds"]]
         for kind, named in zip(KINDS, ([picture], clouds[:1], clouds[1:]), strict=True):
             tallies[kind].add(named, files)
     return n, tallies

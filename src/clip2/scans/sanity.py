@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clip2.geometry import in_image, invert, project_points
 from clip2.runtime.errors import InputError
-from clip2.scans.poses import PoseCheck, pose_complaints
+from clip2.scans.poses import PoseCheck
 
 UP = np.array([0.0, 0.0, 1.0])
 """Of every points' frame in this project."""
@@ -20,6 +20,8 @@ UPRIGHT = 0.5
 """Least cosine between a camera's up and the points' up: cameras are rolled and pitched by less than 60 degrees."""
 DISTANCE = {"lidar": (0.8, 150.0), "rgbd": (0.2, 20.0)}
 """Metres, least and most median distance of a cloud from its camera, by sensor."""
+NEAR_M = 0.45
+"""Median distance of a depth camera's points below which only a table or a hand is looked at."""
 MOST_ABOVE = 1.5
 """Metres: the median point may be this much above the camera, not more: ground, floor and furniture are below it."""
 LEAST_SEEN = {"lidar": 0.005, "rgbd": 0.3}
@@ -71,6 +73,17 @@ def figures(facts: Sequence[FrameFacts], sensor: str) -> list[tuple[str, ...]]:
     return [
         (what, *(unit.format(value) for value in (min(values), float(np.median(values)), max(values))), plausible)
         for what, values, unit, plausible in rows
+    ]
+
+
+def doubts(facts: Sequence[FrameFacts], sensor: str) -> list[str]:
+    """What is possible but rare: a note, and no reason to stop."""
+    distance = float(np.median([fact.distance for fact in facts])) if facts else NEAR_M
+    if sensor != "rgbd" or distance >= NEAR_M:
+        return []
+    return [
+        f"the points' median distance from the camera is {distance:.2g} m, which is near for a room: check "
+        "metres_per_unit of the depth"
     ]
 
 
@@ -144,7 +157,7 @@ class FrameCheck:
 
     def _decide_poses(self) -> None:
         self._poses_done = True
-        self._refuse(pose_complaints(self._poses.meetings, self._sensor))
+        self._refuse(self._poses.complaints())
 
     def _refuse(self, found: list[str]) -> None:
         if found:

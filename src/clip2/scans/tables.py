@@ -80,11 +80,14 @@ def write_shard(
 
 
 def _check_camera(row: Mapping[str, Any]) -> None:
-    """Of the pinhole camera, and of the picture as stored where a lens bent it."""
+    """Of the pinhole camera, of the picture as stored where a lens bent it, and of depth images."""
     size, lens = (row["width"], row["height"]), row.get("lens")
     complaints = [intrinsics_complaint(tuple(K), size) for K in (row["K"], *([lens["K"]] if lens else ()))]
     if lens and not any(complaints):
         complaints.append(lens_complaint(tuple(lens["K"]), tuple(lens["distortion"]), size))
+    for depth in (cloud["depth"] for cloud in row["clouds"] if cloud.get("depth")):
+        if complaint := intrinsics_complaint(tuple(depth["K"]), (depth["width"], depth["height"])):
+            complaints.append(f"depth: {complaint}")
     for complaint in complaints:
         if complaint:
             raise InputError(f"{row['frame_id']}: camera {row['camera']}: {complaint}")

@@ -20,9 +20,9 @@ from clip2.runtime.errors import InputError
 from clip2.runtime.tables import print_table
 from clip2.scans.clouds import CloudError, load_points
 from clip2.scans.images import ImageError, read_frame_image
-from clip2.scans.poses import PoseCheck, pose_complaints
+from clip2.scans.poses import PoseCheck
 from clip2.scans.presence import KINDS, Files, Tally, tally_of
-from clip2.scans.sanity import complaints, figures, frame_facts
+from clip2.scans.sanity import complaints, doubts, figures, frame_facts
 from clip2.scans.survey import Survey, print_survey
 from clip2.scans.told import peculiarities
 from clip2.store.tables import iterate_rows, read_header
@@ -149,7 +149,7 @@ def _look(frames_module: str, root: Path, name: str, settings: Any, limits: Mapp
         for name in flat
         if flat[name]
     ]
-    for words in [*unreadable[:1], *peculiarities(), *repeated, *dull[:1]]:
+    for words in [*unreadable[:1], *peculiarities(), *repeated, *dull[:1], *doubts(facts, sensor)]:
         console().print(Text(f"note: {words}", "yellow"))
     if facts:
         head = ("of each frame (points: their median)", "least", "median", "most", "plausible")
@@ -200,17 +200,17 @@ def _look_at_poses(rows: Sequence[dict[str, Any]], root: Path, sensor: str) -> l
             console().print(Text(f"note: {error}", "yellow"))
     if not look.meetings:
         console().print("poses: there, but no two neighbouring samples between which the sensor moved to check them on")
-        return []
+        return look.complaints()
     moved, together, without, _ = np.median(look.meetings, axis=0)
     console().print(
         f"poses: static structure meets within {together:.3g} m, {without:.3g} m without poses "
         f"(medians of {len(look.meetings)} pairs of neighbouring samples, {moved:.2g} m apart)"
     )
-    return pose_complaints(look.meetings, sensor)
+    return look.complaints()
 
 
 def _count_files(rows: Mapping[str, Sequence[Any]], root: Path, limits: Mapping[str, float]) -> list[str]:
-    """Print which of the frames' files are missing or wrong; what the stages will stop on, with the worst shard of each."""
+    """Print which of the frames' files are missing or wrong; what stages will stop on, with the worst shard of each."""
     files, total, worst = Files(root), {kind: Tally() for kind in KINDS}, dict.fromkeys(limits, (0.0, ""))
     for shard, frames in rows.items():
         n, tallies = tally_of(frames, files)
