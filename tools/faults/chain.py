@@ -108,6 +108,12 @@ class Chain:
             raise AssertionError(f"{' '.join(targets)}\n{done.stdout}{done.stderr}")
         return done.returncode, done.stdout + done.stderr
 
+    def verify(self) -> str:
+        """What ``clip2 verify`` prints of all results."""
+        command = [sys.executable, "-m", "clip2", "verify", "--configfile", "tiny.yaml"]
+        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
     def jobs(self) -> list[Job]:
         """All jobs of the chain, in the order of a dry run; a rule that publishes copies stands for all."""
         command = self.command("-n", "-p", "--forceall", "--", *TARGETS)

@@ -217,20 +217,26 @@ def _edit_before(chain: Chain, job: Job, path: Path, text: bytes) -> str:
 
 
 def damaged_and_run_again(chain: Chain, reference: Chain, jobs: list[Job], seed: int) -> Iterator[Fault]:
-    """Artefacts cut in half between two runs: refused, deleted as the error says, made again, all of it equal."""
+    """Artefacts cut in half between two runs: told, by the run if it reads them, else by ``clip2 verify``; deleted as
+    it says, and made again, with all that the chain has, equal.
+    """
     outputs = [output for job in jobs for output in job.outputs]
-    for job in random.Random(seed).sample([job for job in jobs if job.arguments], 3):
+    for job in random.Random(seed).sample([job for job in jobs if job.arguments], 6):
         yield partial(_cut_and_run, chain, reference, job.outputs[0], outputs)
 
 
 def _cut_and_run(chain: Chain, reference: Chain, name: str, outputs: list[str]) -> Outcome:
-    path, where = chain.folder / name, f"{name}, then the whole chain"
+    kind, path, where = "cut in half between runs", chain.folder / name, f"{name}, then the whole chain"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     code, told = chain.run(*TARGETS, check=False)
+    by = "the run"
+    if code == 0:
+        told, by = chain.verify(), "clip2 verify"
+    if name not in told:
+        return Outcome(kind, where, "NOT NOTICED", False, told[-300:])
+    path.unlink(missing_ok=True)
+    code, told = chain.run(*TARGETS, *outputs, check=False)
     if code:
-        path.unlink(missing_ok=True)
-        code, told = chain.run(*TARGETS, check=False)
-    if code:
-        return Outcome("cut in half between runs", where, "DOES NOT RUN AGAIN", False, told[-300:])
+        return Outcome(kind, where, "DOES NOT RUN AGAIN", False, told[-300:])
     wrong = changed(outputs, chain.folder, reference.folder)
-    return Outcome("cut in half between runs", where, "LOST" if wrong else "equal", not wrong, " ".join(wrong[:2]))
+    return Outcome(kind, where, "LOST" if wrong else f"told by {by}; equal", not wrong, " ".join(wrong[:2]))

@@ -4,7 +4,6 @@ from pydantic import Field
 
 from clip2.runtime.settings import Settings
 
-
 MOST_SHARDS = 10_000
 """Ten times as many take a run ten times as long to plan: with so many, a quarter of an hour."""
 

@@ -68,7 +68,7 @@ class BenchmarkConfig(Settings):
     )
     evaluation: dict[Task, dict[str, Any]] = Field(
         {},
-        description="sections of `evaluation` for its tasks (zeroshot, fewshot …), with what differs for this benchmark",
+        description="sections of `evaluation` for its tasks (zeroshot …), and the keys that differ for this benchmark",
     )
 
 
