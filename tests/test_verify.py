@@ -8,6 +8,7 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 from labelled_world import SETTINGS, Labelled
+from test_object_sets import small_scanobjectnn
 
 from clip2.cli import main
 from clip2.scans.nuscenes import annotations, frames
@@ -52,7 +53,9 @@ def finished(labelled_world: Labelled, tmp_path_factory: pytest.TempPathFactory)
             f"--out {objects}",
             f"zeroshot --objects {objects} --model {MODEL} --out {MODEL}/nuscenes_zeroshot.json "
             '--methods ["clip2","chance"]',
+            f"report-result --result {MODEL}/nuscenes_zeroshot.json --out {MODEL}/nuscenes_zeroshot.png",
             f"publish --made {MODEL}/nuscenes_zeroshot.json --out results/nuscenes_zeroshot.json",
+            f"publish --made {MODEL}/nuscenes_zeroshot.png --out results/nuscenes_zeroshot.png",
         ):
             main(line.split())
     return folder
@@ -127,13 +130,14 @@ def of_another_run(path: Path) -> None:
         (f"{MODEL}/model.safetensors", flip),
         (f"{MODEL}/config.json", spaced),
         ("results/nuscenes_zeroshot.json", spaced),
+        ("results/nuscenes_zeroshot.png", flip),
     ],
 )
 def test_what_changed_is_named(
     checkout: Path, capsys: pytest.CaptureFixture[str], file: str, change: Callable[[Path], None]
 ) -> None:
     change(Path(file))
-    code, lines = verify(capsys, "results/nuscenes_zeroshot.json")
+    code, lines = verify(capsys, "results/nuscenes_zeroshot.json", "results/nuscenes_zeroshot.png")
     assert code == 1
     assert len(lines) == 2, lines
     assert lines[0].startswith(f"{file}: is n")
@@ -159,6 +163,24 @@ def test_without_the_data_set_the_rest_is_compared(checkout: Path, capsys: pytes
     assert len(lines) == 4  # frames of both roles, and annotations
     flip(MINED / f"{TRAIN}.h5")
     assert verify(capsys)[0] == 1
+
+
+def test_a_data_set_of_hdf5_files_is_compared_and_asked_for_no_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(REPOSITORY / "config.yaml", tmp_path)
+    small_scanobjectnn(raw := Path("results/scanned_objects/raw"))
+    objects = "results/scanned_objects/objects"
+    main(f"object-set scanobjectnn --root {raw} --source scanned_objects --out {objects}".split())
+    (made,) = Path(objects).glob("val-*.parquet")
+    code, lines = verify(capsys, str(made))
+    assert (code, lines) == (0, ["2 files compared: all match"])
+    for file in raw.rglob("test_*.h5"):
+        flip(file)
+        code, lines = verify(capsys, str(made))
+        assert code == 1
+        assert lines[0].startswith(f"{file}: is not what {made} was made from; restore it")
 
 
 @pytest.mark.parametrize(

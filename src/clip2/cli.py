@@ -388,7 +388,7 @@ def _add_reports(stages: Commands) -> None:
 
     summary = "compare results with all that they were made from, digest by digest; exit 1 where something differs"
     sub = _command(stages, "verify", commands.verify, summary)
-    sub.add_argument("results", type=Path, nargs="*", help="results (.json) or artefacts (default: all results)")
+    sub.add_argument("results", type=Path, nargs="*", help="results (.json, .png) or artefacts (default: all results)")
     sub.add_argument("--configfile", type=Path, nargs="*", default=[], help="files laid over config.yaml")
     sub.add_argument("--dataroot", type=Path, help="data root, as `--config dataroot=…` gives it to snakemake")
 

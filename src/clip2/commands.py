@@ -320,9 +320,9 @@ def doctor(a: Arguments) -> None:
 
 
 def verify(a: Arguments) -> None:
-    from clip2.workflow.verify import verify
+    from clip2.workflow.verify import PUBLISHED, verify
 
-    there = [*sorted(Path("results").glob("*.json")), LABELS]
+    there = [*(path for ending in PUBLISHED for path in sorted(Path("results").glob(f"*{ending}"))), LABELS]
     paths = a.results or [path for path in there if path.is_file() and path.stem != "benchmark"]
     if not paths:
         raise InputError("results/: holds no results yet; make them with `snakemake --cores all`")

@@ -22,6 +22,8 @@ from clip2.workflow.defaults import root_of
 from clip2.workflow.sources import index_files
 
 DIGEST = re.compile("[0-9a-f]{64}")
+PUBLISHED = (".json", ".png")
+"""What lies in results/ under a fixed name."""
 RAW_STAGES = ("ingest", "annotations")
 """Their inputs are files of a data set, as are those of `objects` in sets that have nothing else."""
 NAMES = ("sources", "detector", "lifter", "teacher", "model")
@@ -104,9 +106,11 @@ class _Walk:
         if results is None:
             raise InputError(f"{path}: lies in no folder `results`, so that what it was made from is not to be found")
         self._results = Path("results") if results == Path("results").absolute() else results
-        if path.absolute().parent == results and path.suffix == ".json":
+        if path.absolute().parent == results and path.suffix in PUBLISHED:
             self._published(path)
-        if path.suffix in (".json", ".parquet", ".h5", ".safetensors"):
+        if path.absolute().parent == results and path.suffix == ".png":  # says nothing of its making itself
+            self.seen.add(path)
+        elif path.suffix in (".json", ".parquet", ".h5", ".safetensors"):
             self._visit(self._results / path.absolute().relative_to(results), asked_for=True)
         else:
             raise InputError(f"{path}: holds no digests; give a result (.json) or an artefact (.parquet, .h5)")
@@ -144,15 +148,19 @@ class _Walk:
             self.notes.append(f"{path}: its raw index is not compared: {error}")
             return
         for key, digest in recorded.items():
-            self._compare(path, key, digest, there[key])
+            same = self._compare(path, key, digest, there[key])
+            if same is not None and _is_raw(key, made_by["stage"]):
+                self.seen.add(same)  # a data set's file says nothing of its making, though it may be HDF5, too
+            elif same is not None:
+                self._visit(same)
 
     def _digest(self, path: Path) -> str:
         if path not in self._digests:
             self._digests[path] = file_digest(path)
         return self._digests[path]
 
-    def _compare(self, made: Path, key: str, digest: str, places: Sequence[Path]) -> None:
-        """Whether an input is what it was when ``made`` was made from it; ``places``, in order, may be it."""
+    def _compare(self, made: Path, key: str, digest: str, places: Sequence[Path]) -> Path | None:
+        """An input, if it is what it was when ``made`` was made from it; ``places``, in order, may be it."""
         last = key.rpartition("/")[2]
         numbered = last.isdigit()
         usual = [*places][int(last) :][:1] if numbered else [one for one in places if last in (one.name, one.stem)]
@@ -161,11 +169,12 @@ class _Walk:
             (one for one in (*usual, *(places if numbered else ())) or places if self._digest(one) == digest), None
         )
         if same is not None:
-            self._visit(same)
-        elif usual or len(places) == 1:
+            return same
+        if usual or len(places) == 1:
             self._differs.setdefault((usual or places)[0], []).append(made)
         else:
             self._gone.setdefault(made, []).append(key)
+        return None
 
     @property
     def n_files(self) -> int:
@@ -213,7 +222,7 @@ class _Places:
         """
         kind, _, file = key.partition("/")
         file = file.rpartition("/")[2]
-        if stage in RAW_STAGES or (stage == "objects" and kind not in ("frames", "annotations")):
+        if _is_raw(key, stage):
             return self._raw(key)
         if (stage, kind) == ("segment", "masks") or (
             stage in ("detect", "segment") and kind in ("vocabulary", "boxes", "model")
@@ -256,6 +265,12 @@ class _Places:
             raise InputError(f"{root}: no such folder; give the data root with --dataroot")
         own = [root / "data" / key / f"{key}.json"] if source.kind == "once" else [root / key]
         return _there([*own, *index_files(source, root)])
+
+
+def _is_raw(key: str, stage: str) -> bool:
+    """Whether an input of a stage is a file of the data set."""
+    kind = key.partition("/")[0]
+    return stage in RAW_STAGES or (stage == "objects" and kind not in ("frames", "annotations"))
 
 
 def _there(paths: list[Path]) -> list[Path]:
