@@ -38,12 +38,13 @@ def _names(path: Path) -> list[str]:
 
 
 def _classes(path: Path) -> tuple[str, ...]:
-    """The names of the labels 0, 1 …: one a line, which may hold blanks ("night stand")."""
+    """The names of the labels 0, 1 …: one a line, or with commas between; one may hold blanks ("night stand")."""
     _names(path)  # there, and not empty
-    lines = [line.partition("#")[0].strip() for line in read_text(path).split("\n")]
-    names = ["_".join(line.lower().split()) for line in lines if line]
+    lines = [line.partition("#")[0] for line in read_text(path).split("\n")]
+    parts = [part.strip(" \t\"'") for line in lines for part in re.split("[,;]", line)]
+    names = ["_".join(part.lower().split()) for part in parts if part]
     if wrong := [name for name in names if not _NAME.fullmatch(name)]:
-        raise InputError(f"{path}: “{wrong[0]}” is no name of a class; write one a line, without numbers and commas")
+        raise InputError(f"{path}: “{wrong[0]}” is no name of a class; write one a line, without numbers")
     if repeated := [name for name, number in Counter(names).items() if number > 1]:
         raise InputError(f"{path}: names {repeated[0]!r} more than once; a line is the name of one label")
     return tuple(names)
