@@ -313,11 +313,19 @@ def test_pictures_that_show_nothing_are_told(tiny: Path, capsys: pytest.CaptureF
     first, *others = sorted((tiny / "tiny" / "samples" / "CAM_FRONT").iterdir())
     first.write_bytes(black)
     told = check_tiny(tiny, capsys)
-    assert "1 of 4 pictures looked at show nothing" in told
+    assert "1 of 4 pictures looked at have hardly any contrast" in told
     assert told.endswith("ERROR ")
     for path in others:
         path.write_bytes(black)
-    assert "4 of 4 pictures looked at show nothing" in check_tiny(tiny, capsys).partition("ERROR")[2]
+    told = check_tiny(tiny, capsys).partition("ERROR")[2]
+    assert "all pictures looked at are of one grey" in told
+    assert "the run will stop" not in told
+    night = np.random.default_rng(0).integers(0, 4, (240, 320, 3)).astype(np.uint8)
+    for path in [first, *others]:
+        path.write_bytes(bytes(cv2.imencode(".jpg", night)[1]))
+    told = check_tiny(tiny, capsys)
+    assert "4 of 4 pictures looked at have hardly any contrast" in told
+    assert told.endswith("ERROR ")
 
 
 def test_what_repeats_is_told(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:

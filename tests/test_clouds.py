@@ -125,6 +125,18 @@ def test_points_where_nothing_came_back_are_left_out_and_told(tmp_path: Path, mo
     assert "(20.0%)" in words
 
 
+def test_buffers_that_begin_with_zeros_are_rows_of_points(tmp_path: Path) -> None:
+    """Of a fixed size, with the points last: neighbours are near as rows, and not column after column."""
+    turn = np.linspace(0, 32 * 2 * np.pi, 30_000)  # 32 beams, one after the other
+    far = 12 + 4 * np.sin(3 * turn)
+    up = np.floor(turn / (2 * np.pi)) / 10 - 1.5
+    rows = np.column_stack([far * np.cos(turn), far * np.sin(turn), up, np.full(len(turn), 0.3)]).astype("<f4")
+    padded = np.concatenate([np.zeros((20_000, 4), "<f4"), rows])
+    assert len(read_cloud(put(tmp_path, padded.tobytes()), "float32x4")) == len(rows)
+    with pytest.raises(CloudError, match="save a row a point"):
+        read_cloud(put(tmp_path, np.ascontiguousarray(rows.T).tobytes(), "b"), "float32x4")
+
+
 def test_a_file_larger_than_any_scan_is_refused(tmp_path: Path) -> None:
     path = put(tmp_path, b"")
     os.truncate(path, 3 << 30)

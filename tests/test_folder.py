@@ -653,11 +653,20 @@ def test_other_wrong_input_is_named(tmp_path: Path) -> None:
 BOX = {"name": "car", "center": [16.0, 1.0, 0.5], "size_lwh": [9.0, 4.0, 3.0], "yaw": 0.3}
 
 
+def test_what_trackers_write_is_read(tmp_path: Path) -> None:
+    """Numbers, -1 for none, and angles that go on along a track."""
+    make_folder(tmp_path)
+    rows = [BOX | {"track": 1, "yaw": 9.4}, BOX | {"track": 2.0, "name": "bus", "yaw": 0.1}]
+    rows += [BOX | {"track": -1, "yaw": 0.2}, BOX | {"track": "-1", "yaw": 0.3}]
+    put_json(tmp_path / "labels" / "b.json", rows)
+    assert sum(row["sample"] == "b" for row in annotate(tmp_path, tmp_path / "boxes")) == 4
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([BOX, BOX | {"yaw": 90}], r"1\.yaw: 90 is more than a full turn in radians; convert degrees"),
-        ([BOX | {"yaw": -1e300}], "is more than a full turn in radians"),
+        ([BOX, BOX | {"yaw": 90}], r"1\.yaw: 90 is more than two full turns in radians; convert degrees"),
+        ([BOX | {"yaw": -1e300}], "is more than two full turns in radians"),
         ([BOX | {"name": " \t"}], r"0\.name: String should have at least 1 character"),
         ([BOX | {"track": "a"}, BOX | {"track": "a", "yaw": 0.4}], "track 'a' is in two places at a time"),
         ([BOX | {"track": True}], r"0\.track: Input should be a valid string"),

@@ -82,6 +82,7 @@ def test_a_jpeg_whose_lower_part_is_lost_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="the lower part of the JPEG is lost"):
         read_image(put(tmp_path, whole[: len(whole) // 2] + b"\xff\xd9"))
     read_image(put(tmp_path, jpeg(np.full((24, 32, 3), 128, np.uint8))))  # all of it grey: a picture
+    read_image(put(tmp_path, jpeg(np.concatenate([noisy(), np.full((64, 320, 3), 128, np.uint8)]))))  # a border
 
 
 LOOKS: dict[str, tuple[bytes, str | None]] = {

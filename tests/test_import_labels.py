@@ -221,7 +221,7 @@ def test_kitti_what_is_no_box_is_counted(
 @pytest.mark.parametrize(
     ("label", "calib", "message"),
     [
-        (CAR.replace(" -1.5", " -90"), CALIB, r"label_2/0\.txt: line 1: -90 is more than a full turn in radians"),
+        (CAR.replace(" -1.5", " -90"), CALIB, r"label_2/0\.txt: line 1: -90 is more than two full turns in radians"),
         (CAR.replace("10.0", "nan"), CALIB, "line 1: a number is not finite"),
         (CAR.replace("4.0", "inf"), CALIB, "line 1: a number is not finite"),
         (CAR.replace("Car", "Stra\xdfe"), CALIB, "0.txt: not a readable UTF-8 text file"),
@@ -265,7 +265,7 @@ def test_sustechpoints_what_is_no_box_is_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (json.dumps([sustech(), sustech(rotation_z=90)]), "0.json: box 1: 90 is more than a full turn in radians"),
+        (json.dumps([sustech(), sustech(rotation_z=90)]), "0.json: box 1: 90 is more than two full turns in radians"),
         (json.dumps([sustech(position_x=float("nan"))]), "box 0: a number is not finite"),
         (json.dumps([sustech(position_x=1e300)]), "box 0: a number is not finite, or too large"),
         (json.dumps([{}]), "box 0 is not one of SUSTechPOINTS'"),

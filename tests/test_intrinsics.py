@@ -27,7 +27,6 @@ WRONG = {
     "of twice the size": (scaled(2), r"K is for pictures of about 640×472 .*, but these are 320×240"),
     "of half the size": (scaled(0.5), "K is for pictures of about 160×118"),
     "of one and a half times the size": (scaled(1.5), "K is for pictures of about 480×354"),
-    "of a picture a tenth smaller": (scaled(0.9), "K is for pictures of about 288×212"),
     "of a picture a fifth larger": (scaled(1.2), "K is for pictures of about 384×283"),
     "with cx and cy swapped": (np.array([[200.0, 0, 118], [0, 205, 160], [0, 0, 1]]), "swap cx and cy"),
     "of millimetres": (np.array([[35.0, 0, 160], [0, 35, 118], [0, 0, 1]]), "focal length of 35 pixels is impossible"),

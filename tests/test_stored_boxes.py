@@ -242,8 +242,27 @@ def test_crowds_are_left_out_and_counted(tmp_path: Path, mark: str, caplog: pyte
     assert "3 are crowds or to be ignored" in caplog.text
     for annotation in content["annotations"]:
         annotation[mark] = 1
-    with pytest.raises(InputError, match="all of its 11 annotations are crowds"):
-        read_json(tmp_path, content)
+    if mark == "ignore":
+        with pytest.raises(InputError, match="all of its 11 annotations are to be ignored"):
+            read_json(tmp_path, content)
+    else:  # as CVAT marks masks that were painted
+        read_json(tmp_path, content, counts := Counter[str]())
+        assert counts == Counter(crowd_as_thing=11)
+        assert "11 are marked as crowds" in caplog.text
+
+
+def test_the_path_itself_and_a_longer_one_are_one_picture(tmp_path: Path) -> None:
+    content = coco()
+    content["images"] += [{**image, "id": f"again {image['id']}", "file_name": f"data/rec/{image['file_name']}"}
+                          for image in content["images"]]  # fmt: skip
+    assert good(read_json(tmp_path, content))
+
+
+def test_tables_that_were_joined_may_say_sizes_once(tmp_path: Path) -> None:
+    content = coco()
+    sized = [image | {"width": 320, "height": 240} for image in content["images"]]
+    content["images"] = sized + [{key: image[key] for key in ("id", "file_name")} for image in content["images"]]
+    assert good(read_json(tmp_path, content))
 
 
 # --- scores ----------------------------------------------------------------------------------------------------------

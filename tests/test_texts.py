@@ -149,10 +149,26 @@ def test_a_vocabulary_is_read_in_every_form(tmp_path: Path, text: str) -> None:
         assert read_vocabulary(tmp_path / "v.txt").names == ("car", "traffic light")
 
 
-UNUSUAL = ("3d printer", "U.S. mailbox", "t-shirt", "7-eleven sign", "2 door car", "16:9 screen", "7.5 tonne truck")
+UNUSUAL = (
+    "3d printer",
+    "U.S. mailbox",
+    "t-shirt",
+    "7-eleven sign",
+    "2 door car",
+    "16:9 screen",
+    "7.5 tonne truck",
+)
 
 
-@pytest.mark.parametrize("names", [(*UNUSUAL, 'a 12" pipe'), ("1 euro coin", "2 euro coin"), *((n,) for n in UNUSUAL)])
+@pytest.mark.parametrize(
+    "names",
+    [
+        (*UNUSUAL, 'a 12" pipe'),
+        ("1 euro coin", "2 euro coin"),
+        ("human.pedestrian.adult", "deer"),
+        *((n,) for n in UNUSUAL),
+    ],
+)
 def test_unusual_names_are_names(tmp_path: Path, names: tuple[str, ...]) -> None:
     (tmp_path / "v.txt").write_text("\n".join(names))
     assert read_vocabulary(tmp_path / "v.txt").names == names
@@ -174,7 +190,6 @@ def test_unusual_names_are_names(tmp_path: Path, names: tuple[str, ...]) -> None
         ("0:car\n1:bus\n", "line 1: “0:car” is not one name"),
         ("1) car\n2) bus\n", r"line 1: “1\) car” is not one name"),
         ("* car\n* bus\n", r"line 1: “\* car” is not one name"),
-        ("deer\ncar.bus.person\n", "line 2: “car.bus.person” is not one name"),
         ("item {\n  id: 1\n  name: 'car'\n}\n", "line 1: “item {” is not one name"),
         ("<html><body>404</body></html>", "line 1: “<html><body>404</body></html>” is not one name"),
         ("ca\x07r\nbus\n", "line 1: .* is not one name"),

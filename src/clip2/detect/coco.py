@@ -9,6 +9,8 @@ from clip2.detect.names import Names
 from clip2.runtime.errors import InputError
 
 Record = dict[str, Any]
+MOST_CROWDS = 0.3
+"""Share of annotations that may be crowds; exporters of painted masks mark each of them as one."""
 OTHER_SHAPE = 0.01
 """Share by which a picture's sides may be in another ratio than its frame's, for rounding and a few lines cut off."""
 
@@ -26,17 +28,20 @@ def annotation_rows(path: Path, data: Any) -> list[Any]:
     """The annotations of a COCO data set, or a plain list of them.
 
     Raises:
-        InputError: neither, or all are crowds or to be ignored.
+        InputError: neither, or all are to be ignored.
     """
     rows, what = (data.get("annotations"), "annotation") if isinstance(data, dict) else (data, "result")
     if not isinstance(rows, list):
         raise not_coco(path, f"no list of {what}s")
-    if rows and all(isinstance(row, dict) and _is_left_out(row) for row in rows):
+    if rows and all(isinstance(row, dict) and row.get("ignore") == 1 for row in rows):
         raise InputError(
-            f"{path}: all of its {len(rows)} {what}s are crowds or to be ignored (`iscrowd`, `ignore`), which are left "
-            "out; set these to 0 where they are single things"
+            f"{path}: all of its {len(rows)} {what}s are to be ignored (`ignore`), which are left out; set this to 0"
         )
     return rows
+
+
+def _marked(rows: list[Any], mark: str) -> int:
+    return sum(isinstance(row, dict) and row.get(mark) == 1 for row in rows)
 
 
 def annotations(
@@ -47,7 +52,8 @@ def annotations(
     Args:
         data: the file's content: a COCO data set, or a list of results with names instead of numbers.
         sizes: frame id → (width, height) of its picture, pixels.
-        counts: ``crowd_or_ignored`` (left out) and ``scaled`` (drawn in a picture of another size) are added to.
+        counts: ``crowd_or_ignored`` (left out), ``crowd_as_thing`` and ``scaled`` (drawn in a picture of another size)
+            are added to.
 
     Raises:
         InputError: not of the form, or pictures that are not the frames'.
@@ -55,6 +61,7 @@ def annotations(
     rows, what = annotation_rows(path, data), "annotation" if isinstance(data, dict) else "result"
     images = coco_table(path, data, "images", "file_name") if isinstance(data, dict) else {}
     file_names = {key: image["file_name"] for key, image in images.items()}
+    left_out = ("ignore", "iscrowd") if _marked(rows, "iscrowd") <= MOST_CROWDS * len(rows) else ("ignore",)
     for number, row in enumerate(rows):
         place = f"{what} {number}"
         if not isinstance(row, dict):
@@ -63,9 +70,10 @@ def annotations(
         frame = names.frame_of(name)
         if frame is None:
             names.count_other(name)
-        elif _is_left_out(row):
+        elif any(row.get(mark) == 1 for mark in left_out):
             counts["crowd_or_ignored"] += 1
         else:
+            counts["crowd_as_thing"] += row.get("iscrowd") == 1
             image = images.get(_as_text(row["image_id"]), {})
             scale = _scale(path, image, sizes[frame]) if frame in sizes else (1.0, 1.0)
             counts["scaled"] += scale != (1, 1)
@@ -76,12 +84,10 @@ def told(counts: Counter[str]) -> Iterator[str]:
     """What to warn of, of the counts of :func:`annotations`."""
     if n := counts["crowd_or_ignored"]:
         yield f"{n} are crowds or to be ignored and are left out"
+    if n := counts["crowd_as_thing"]:
+        yield f"{n} are marked as crowds, as exporters of painted masks do, and are taken for single things"
     if n := counts["scaled"]:
         yield f"{n} were drawn in pictures of another size, as `images` says, and are scaled to their frames"
-
-
-def _is_left_out(row: Record) -> bool:
-    return bool(row.get("iscrowd") == 1 or row.get("ignore") == 1)
 
 
 def _scale(path: Path, image: Record, size: tuple[int, int]) -> tuple[float, float]:
@@ -111,7 +117,8 @@ def coco_table(path: Path, data: Mapping[str, Any], key: str, value: str) -> dic
         if not isinstance(row, dict) or not isinstance(row.get(value), str) or not _is_id(row.get("id")):
             raise not_coco(path, f"{key}, number {number}, has no id or no {value}")
         first = table.setdefault(_as_text(row["id"]), row)
-        if any(first.get(column) != row.get(column) for column in (value, "width", "height")):
+        sizes = [column for column in ("width", "height") if column in first and column in row]
+        if any(first[column] != row[column] for column in (value, *sizes)):
             raise InputError(
                 f"{path}: {key} has the id {row['id']} twice, for “{first[value]}” and for “{row[value]}”; give each "
                 "an id of its own, also where files were joined"

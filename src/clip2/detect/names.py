@@ -40,8 +40,10 @@ class Names:
             short = "/".join(parts[start:])
             if short in self._frame_of:
                 folder = "/".join(parts[:start]).strip("/")
-                before = self._called.setdefault(short, folder)
-                if before != folder:
+                before = self._called.get(short) or self._called.setdefault(short, folder)
+                if not before:  # the path itself: a longer one may be the same picture's
+                    self._called[short] = folder
+                elif folder and before != folder:
                     told = " and ".join(f"“{f}/{short}”" if f else f"“{short}”" for f in (before, folder))
                     raise InputError(
                         f"{self._path}: {told} both end in {short}, the name of one frame; take out what is of another "

@@ -30,7 +30,7 @@ def _clean(text: str) -> str:
 _NAME_COLUMNS = {"name", "names", "class", "class_name", "category", "label"}
 _NOT_A_NAME = re.compile(
     r"[,;\t<>{}\[\]=\x00-\x08\x0e-\x1f]|^[-*+•] |^\d+\s*[:)]\s*\D|^\d+\s*\.\s|:\s*$|^.{200}"
-    r"|^[^\W\d_]{2,}(\s*\.\s*[^\W\d_]{2,}){2,}"
+    r"|^[^\W\d_]{2,}(\s*\.\s+[^\W\d_]{2,}){2,}"
 )
 """Signs of other forms: several names in a line, HTML, JSON, YAML, protobuf text, lists with numbers or bullets."""
 _DOT = re.compile(r"\s+\.\s*|(?<=[^\W\d_]{2})\.(?:\s+|(?=[^\W\d_]{2})|$)")

@@ -96,6 +96,8 @@ IN_USE = (8, 10, 12, 14, 16)
 HOT = 10_000
 """Of so many values, one may be of a hot pixel."""
 JPEG = b"\xff\xd8"
+BLOCK = 8
+"""Pixels of a side of a JPEG's smallest blocks."""
 TAIL = 4096
 """Bytes of a file's end, in which a picture's end marker stands unless a recorder adds more behind it."""
 _ORIENTATION = 0x0112
@@ -204,5 +206,12 @@ def _cut_short(content: bytes) -> bool:
 
 
 def _grey_below(image: NDArray[np.uint8]) -> bool:
-    """Whether rows end in what decoders fill in for data that a JPEG lacks though its end marker is there."""
-    return len(image) > 8 and bool((image[-8:] == 128).all()) and not bool((image == 128).all())
+    """Whether a picture ends in what decoders fill in for data that a JPEG lacks though its end marker is there.
+
+    The data end within a row of blocks, so that the grey is a block higher on its right; a grey border is straight.
+    """
+    if not (image[-BLOCK:] == 128).all():
+        return False
+    grey = (image == 128).reshape(*image.shape[:2], -1).all(2)
+    below = np.where(grey.all(0), len(image), grey[::-1].argmin(0))  # pixels of grey under each column
+    return bool(0.01 < (below >= below.min() + BLOCK).mean() < 0.99)

@@ -9,9 +9,9 @@ LARGEST = 2**15
 """Pixels, of a picture's sides."""
 SAME_FACTOR = 0.1
 """How far x and y may differ and still be scaled by one factor."""
-NEAR_MIDDLE = {SAME_FACTOR: (0.8, 1.25), 0.03: (0.92, 1.08)}
+NEAR_MIDDLE = {SAME_FACTOR: (0.8, 1.25), 0.03: (0.85, 1.18)}
 """Where principal points lie, over the middle of their picture; both beyond by one factor: that of another size. The
-closer the factors are to each other, the less is it chance."""
+closer the factors are to each other, the less is it chance; a picture that was cropped a little has them equal, too."""
 SWAPPED = 0.05
 """How far from the middle of a picture a principal point lies at most whose two numbers were swapped."""
 LEAST_FOCAL = 0.15
@@ -43,7 +43,7 @@ def intrinsics_complaint(K: tuple[float, ...], size: tuple[int, int]) -> str | N
     ):
         return (
             f"K is for pictures of about {2 * cx:.0f}×{2 * cy:.0f} (its principal point is {cx:g}, {cy:g}), but these "
-            f"are {size[0]}×{size[1]}: scale fx, fy, cx and cy with the picture"
+            f"are {size[0]}×{size[1]}: scale fx, fy, cx and cy with the picture, or give pictures that are not cropped"
         )
     if not (0 < x < 2 and 0 < y < 2):
         return f"K's principal point {cx:g}, {cy:g} lies outside of the picture of {size[0]}×{size[1]}"

@@ -34,8 +34,8 @@ WORSE = 1.25
 """Right poses are never this many times worse than none, or than their inverses."""
 ENOUGH = 8
 """Pairs of samples that decide."""
-JUMP_M = 20.0
-"""Metres between two views of a depth camera, which sees 8: they need not show the same to be compared."""
+JUMP_M = 200.0
+"""Metres that nobody walks between two views of a depth camera: these need not show the same to be compared."""
 MET_M = 0.05
 """Structure that is this near is the same: no shift is tried."""
 STANDING_APART_M = 0.15
@@ -175,6 +175,8 @@ def pose_complaints(meetings: Sequence[Meeting], sensor: str) -> list[str]:
         return [
             f"{how}, by the inverses of their poses {inverse:.2f} m: the poses are the inverses of what they should be"
         ]
+    if unposed >= FARTHEST_M and moved < JUMP_M:  # they show nothing that is the same
+        return []
     if posed > APART_M[sensor] or posed > WORSE * unposed:
         return [f"{how}, {unposed:.2f} m without poses: the poses are of other samples, or in other axes or units"]
     return []

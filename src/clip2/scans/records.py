@@ -15,6 +15,8 @@ GAIN = 0.3
 """Bits by which another record has to explain the numbers better."""
 ODD = 0.02
 """Share of numbers, too large or too small for any sensor, from which they are taken for another type."""
+NEARER = 4.0
+"""How many times farther apart neighbours may be, read column after column, than read row after row."""
 
 
 def record_complaint(data: bytes, columns: int) -> str | None:
@@ -53,7 +55,19 @@ def _planar(values: NDArray[np.float32], columns: int) -> bool:
     """Whether numbers stand column after column: their place in the file tells of their size."""
     n = len(values) // columns
     chosen = np.linspace(0, n - 1, min(n, LOOKED_AT // columns)).astype(np.int64)
-    return len(chosen) * columns >= ENOUGH and _bits(values.reshape(columns, n)[:, chosen].T.ravel(), columns) > GAIN
+    if len(chosen) * columns < ENOUGH or _bits(values.reshape(columns, n)[:, chosen].T.ravel(), columns) <= GAIN:
+        return False
+    # Rows that are sorted by place, or zeros before all others, tell of it, too; but their neighbours are near as rows.
+    by_row, by_column = values[: n * columns].reshape(n, columns)[:, :3], values[: n * columns].reshape(columns, n)[:3]
+    return _jump(by_column.T) < NEARER * _jump(by_row)
+
+
+def _jump(points: NDArray[np.float32]) -> float:
+    """Metres between neighbouring points (N, 3), the median of those that differ."""
+    with np.errstate(all="ignore"):
+        steps = np.abs(np.diff(points, axis=0)).sum(1)
+    steps = steps[np.isfinite(steps) & (steps > 0)]
+    return float(np.median(steps)) if len(steps) else 0.0
 
 
 def _likely(candidates: Sequence[int], values: NDArray[np.float32], declared: int | None = None) -> int | None:
@@ -89,7 +103,7 @@ def _odd(values: NDArray[np.floating]) -> float:
     """Share of numbers that no sensor gives; what is not finite stands for no return and is left out."""
     with np.errstate(invalid="ignore"):
         size = np.abs(values[np.isfinite(values)])
-        return float(((size > 1e8) | ((size > 0) & (size < 1e-12))).mean()) if len(size) else 0.0
+        return float(((size > 1e8) | ((size > 0) & (size < 1e-30))).mean()) if len(size) else 0.0
 
 
 def _read(data: bytes, dtype: str) -> NDArray[np.floating]:

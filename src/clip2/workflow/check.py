@@ -33,8 +33,8 @@ LOOKED_AT = 12
 """Frames whose points and pictures are read."""
 MOST_UNREADABLE = 1
 """Of these: of two or more, the share of all is hardly one in a hundred."""
-FLAT = 3.0
-"""Least standard deviation of a picture's values, 0 to 255, in which something can be seen."""
+FLAT, CONSTANT = 3.0, 0.5
+"""Standard deviations of a picture's values, 0 to 255, below which little can be seen, and below which nothing."""
 
 
 def check(name: str, overlays: Sequence[Path], dataroot: Path | None) -> None:
@@ -132,24 +132,23 @@ def _look(frames_module: str, root: Path, name: str, settings: Any, limits: Mapp
     facts, unreadable = [], []
     clouds: dict[str, bytes] = {}
     pictures: dict[str, bytes] = {}
-    flat: dict[str, bool] = {}
+    contrast: dict[str, float] = {}
     for number in chosen:
         row = all_rows[number]
         try:
             points = load_points(row["clouds"], root)
             clouds[row["clouds"][0]["path"]] = _digest(points)
             name, picture = row["image_path"], read_frame_image(root, row)
-            pictures[name], flat[name] = _digest(picture), float(picture.std()) < FLAT
+            pictures[name], contrast[name] = _digest(picture), float(picture.std())
             facts.append(frame_facts(row, points))
         except (CloudError, ImageError) as error:
             unreadable.append(str(error))
     repeated = [*_repeated("clouds", clouds), *_repeated("pictures", pictures)]
-    dull = [
-        f"{sum(flat.values())} of {len(flat)} pictures looked at show nothing (they are of one grey), the first: {name}"
-        for name in flat
-        if flat[name]
+    dull = [name for name, spread in contrast.items() if spread < FLAT]
+    flat = [
+        f"{len(dull)} of {len(contrast)} pictures looked at have hardly any contrast, {name} first" for name in dull
     ]
-    for words in [*unreadable[:1], *peculiarities(), *repeated, *dull[:1], *doubts(facts, sensor)]:
+    for words in [*unreadable[:1], *peculiarities(), *repeated, *flat[:1], *doubts(facts, sensor)]:
         console().print(Text(f"note: {words}", "yellow"))
     if facts:
         head = ("of each frame (points: their median)", "least", "median", "most", "plausible")
@@ -160,11 +159,11 @@ def _look(frames_module: str, root: Path, name: str, settings: Any, limits: Mapp
             if unreadable
             else "there is no frame at all"
         )
-    if flat and all(flat.values()):
-        stops.append(f"{dull[0]}; save them as a camera shows them")
     for reason in stops:
         console().print(Text(f"the run will stop: {reason}", "red"))
-    found = [*stops[:1], *complaints(facts, sensor), *_look_at_poses(all_rows, root, sensor)]
+    empty = ["all pictures looked at are of one grey; save them as a camera shows them"]
+    nothing = empty if contrast and max(contrast.values()) < CONSTANT else []
+    found = [*stops[:1], *nothing, *complaints(facts, sensor), *_look_at_poses(all_rows, root, sensor)]
     if found:
         raise InputError(f"{root}: {'; '.join(found)}")
     console().print("axes, units, calibration and poses make sense", style="green")

@@ -41,24 +41,25 @@ from clip2.store.provenance import provenance
 
 log = logging.getLogger(__name__)
 
-MOST_YAW = 2 * math.pi + 0.1
-"""Radians: a full turn, and what rounding adds."""
+MOST_YAW = 4 * math.pi
+"""Radians: angles that are followed along a track go beyond a full turn."""
 
 
 def in_radians(angle: float) -> float:
     """An angle, if it can be one in radians.
 
     Raises:
-        ValueError: it is more than a full turn.
+        ValueError: it is more than two full turns.
     """
     if abs(angle) > MOST_YAW:
-        raise ValueError(f"{angle:g} is more than a full turn in radians; convert degrees (times pi / 180)")
+        raise ValueError(f"{angle:g} is more than two full turns in radians; convert degrees (times pi / 180)")
     return angle
 
 
 def _as_text(track: Any) -> Any:
-    """A whole number as text: tools count tracks, and spreadsheets write 5.0."""
-    return str(int(track)) if type(track) in (int, float) and track % 1 == 0 else track
+    """A whole number as text: tools count tracks, and spreadsheets write 5.0; -1 is none."""
+    text = str(int(track)) if type(track) in (int, float) and track % 1 == 0 else track
+    return None if text == "-1" else text
 
 
 _Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -137,7 +138,9 @@ def read_labels(path: Path) -> list[Label]:
     tracks: dict[str, Label] = {}
     for label in labels:
         if label.track is not None and tracks.setdefault(label.track, label).what != label.what:
-            raise InputError(f"{path}: track {label.track!r} is in two places at a time; give each thing its own")
+            raise InputError(
+                f"{path}: track {label.track!r} is in two places at a time; give each thing its own (car 1, bus 1)"
+            )
     return labels
 
 
