@@ -70,7 +70,8 @@ REAL = {
     ("distortion", "folds"),
     [
         ([-1.5, 0, 0, 0], True),
-        ([0, 0, 0, 0, -6.0], True),
+        ([0, 0, 0, 0, -60.0], True),
+        ([-0.3, 0.1, 0, 0, -0.5], False),  # turns shortly before the side, as wide lenses may
         ([-0.37, 0.2, 0, 0, -0.07], False),  # KITTI
         ([-0.3, 0.1, 0, 0, -0.01, 0, 0, 0], False),
         ([0.9, -0.5, 0, 0, 0.03, 1.2, -0.3, 0.1], False),  # of eight numbers, a narrow lens

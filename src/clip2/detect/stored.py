@@ -98,6 +98,8 @@ def read_boxes(
     of_known = columns or names.n_of_others or counts["crowd_or_ignored"]
     if not of_known:  # not one is of a frame: a mistake in the names
         frame, image = next(iter(frames.items()))
+        if not names.n_of_none:
+            raise InputError(f"{path}: holds no box at all; make it again")
         raise InputError(
             f"{path}: no box in it belongs to a frame of this shard; frames go by their frame_id ({frame}) "
             f"or image path ({image}){names.examples()}"

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 LENGTHS = (4, 5, 8, 12, 14)
 """How many coefficients OpenCV's distortion may have."""
+FOLDS = 0.7
+"""Of the way to a picture's nearest side: wide lenses' polynomials may turn a little before it."""
 FREE = 0.0
 """OpenCV's free scaling parameter alpha: 0 keeps valid pixels only, as ONCE's devkit does; 1 would keep all."""
 
@@ -28,7 +30,7 @@ def pinhole_intrinsics(K: ArrayLike, distortion: ArrayLike, size: tuple[int, int
 
 @lru_cache(maxsize=1024)  # a rig's cameras, again and again
 def lens_complaint(K: tuple[float, ...], distortion: tuple[float, ...], size: tuple[int, int]) -> str | None:
-    """What speaks against a lens: one that folds the picture over before its nearest side is reached.
+    """What speaks against a lens: one that folds the picture over long before its nearest side is reached.
 
     Args:
         K: nine numbers, row by row, pixels; of a principal point in the picture.
@@ -44,7 +46,7 @@ def lens_complaint(K: tuple[float, ...], distortion: tuple[float, ...], size: tu
         bent = r * (1 + s * (k1 + s * (k2 + s * k3))) / (1 + s * (k4 + s * (k5 + s * k6)))
     folds = np.nonzero(~(np.diff(bent) > 0))[0]
     reached = float(bent[folds[0]]) if len(folds) else np.inf
-    if reached >= nearest:
+    if reached >= FOLDS * nearest:
         return None
     return (
         f"its distortion folds the picture over, {reached / nearest:.0%} of the way from its middle to the nearest "
