@@ -33,7 +33,7 @@ def annotation_rows(path: Path, data: Any) -> list[Any]:
     rows, what = (data.get("annotations"), "annotation") if isinstance(data, dict) else (data, "result")
     if not isinstance(rows, list):
         raise not_coco(path, f"no list of {what}s")
-    if rows and all(isinstance(row, dict) and row.get("ignore") == 1 for row in rows):
+    if rows and _marked(rows, "ignore") == len(rows):
         raise InputError(
             f"{path}: all of its {len(rows)} {what}s are to be ignored (`ignore`), which are left out; set this to 0"
         )

@@ -40,14 +40,14 @@ class Names:
             short = "/".join(parts[start:])
             if short in self._frame_of:
                 folder = "/".join(parts[:start]).strip("/")
-                before = self._called.get(short) or self._called.setdefault(short, folder)
+                before = self._called.setdefault(short, folder)
                 if not before:  # the path itself: a longer one may be the same picture's
                     self._called[short] = folder
                 elif folder and before != folder:
-                    told = " and ".join(f"“{f}/{short}”" if f else f"“{short}”" for f in (before, folder))
                     raise InputError(
-                        f"{self._path}: {told} both end in {short}, the name of one frame; take out what is of another "
-                        "recording, or ingest from the folder above, so that image paths tell them apart"
+                        f"{self._path}: “{before}/{short}” and “{folder}/{short}” both end in {short}, the name of one "
+                        "frame; take out what is of another recording, or ingest from the folder above, so that image "
+                        "paths tell them apart"
                     )
                 return self._frame_of[short]
             if short in self._known:

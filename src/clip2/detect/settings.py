@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from clip2.runtime.settings import Settings, no_braces
+from clip2.runtime.settings import Settings, Template, no_braces
 
 
 class DetectSettings(Settings):
@@ -24,7 +24,7 @@ class DetectSettings(Settings):
     vocabulary: Path = Field(
         Path("resources/vocabularies/driving.txt"), description="text file, one name a line: `name | synonym, synonym`"
     )
-    prompt: str | None = Field(
+    prompt: Template | None = Field(
         None, description="prompt template with one {}; null is the family's own: 'a photo of a {}' for OWL, else '{}'"
     )
     score_threshold: float = Field(0.3, ge=0, le=1, description="boxes with this score or a lower one are dropped")
@@ -44,13 +44,6 @@ class DetectSettings(Settings):
     max_bad_share: float = Field(0.01, ge=0, le=1, description="share of unreadable images above which the stage fails")
 
     _paths = field_validator("model", "boxes", "vocabulary")(no_braces)
-
-    @field_validator("prompt")
-    @classmethod
-    def _one_gap(cls, prompt: str | None) -> str | None:
-        if prompt is not None and (prompt.count("{}") != 1 or prompt.count("{") != 1 or prompt.count("}") != 1):
-            raise ValueError("a prompt template holds exactly one {} and no other brace")
-        return prompt
 
     @model_validator(mode="after")
     def _boxes_given(self) -> Self:

@@ -14,7 +14,7 @@ from clip2.export.named_boxes import NamedBox, SampleBoxes, is_box
 from clip2.geometry import invert, is_rigid, rigid, transform_points
 from clip2.label.box_iou import iou_3d
 from clip2.runtime.errors import InputError
-from clip2.scans.folder.annotations import in_radians
+from clip2.scans.box_sense import in_radians
 from clip2.scans.sanity import UP, UPRIGHT
 from clip2.scans.texts import read_text
 

@@ -14,7 +14,7 @@ from clip2.export.index import read_index
 from clip2.export.named_boxes import NamedBox, SampleBoxes, is_box
 from clip2.export.sustechpoints import TYPES
 from clip2.runtime.errors import InputError
-from clip2.scans.folder.annotations import in_radians
+from clip2.scans.box_sense import in_radians
 from clip2.scans.texts import read_json
 
 WORDS = {kind: label for label, kind in TYPES.items()}

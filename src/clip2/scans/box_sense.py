@@ -1,8 +1,9 @@
 """Statistics that human boxes in other axes, units or orders of numbers cannot pass.
 
-Read by the evaluation and ``clip2 check`` only.
+Used where human boxes are read: by the evaluation, ``clip2 check`` and imports of labels, never by mining.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -27,6 +28,8 @@ ENOUGH = 20
 """Boxes from which on a stage decides; a note of ``clip2 check`` needs no more than one."""
 TOLD_POINTS = 10
 """Least points that a box has to be told to hold, for their number to say something."""
+MOST_TURN = 4 * math.pi
+"""Radians: angles that are followed along a track go beyond a full turn."""
 LOOKED_AT = 12
 """Samples whose points ``clip2 check`` reads."""
 
@@ -92,9 +95,20 @@ class Hits:
         return None
 
 
-def spread(samples: Sequence[str]) -> list[str]:
-    """A few samples from all over, in their order: those to look at."""
-    return [samples[i] for i in np.linspace(0, len(samples) - 1, min(len(samples), LOOKED_AT)).astype(int)]
+def spread(samples: Sequence[str], n: int = LOOKED_AT) -> list[str]:
+    """At most ``n`` samples from all over, in their order: those to look at."""
+    return [samples[i] for i in np.linspace(0, len(samples) - 1, min(len(samples), n)).astype(int)]
+
+
+def in_radians(angle: float) -> float:
+    """An angle, if it can be one in radians.
+
+    Raises:
+        ValueError: it is more than two full turns.
+    """
+    if abs(angle) > MOST_TURN:
+        raise ValueError(f"{angle:g} is more than two full turns in radians; convert degrees (times pi / 180)")
+    return angle
 
 
 def box_remarks(

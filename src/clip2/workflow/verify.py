@@ -106,9 +106,10 @@ class _Walk:
         if results is None:
             raise InputError(f"{path}: lies in no folder `results`, so that what it was made from is not to be found")
         self._results = Path("results") if results == Path("results").absolute() else results
-        if path.absolute().parent == results and path.suffix in PUBLISHED:
+        published = path.absolute().parent == results and path.suffix in PUBLISHED
+        if published:
             self._published(path)
-        if path.absolute().parent == results and path.suffix == ".png":  # says nothing of its making itself
+        if published and path.suffix == ".png":  # says nothing of its making itself
             self.seen.add(path)
         elif path.suffix in (".json", ".parquet", ".h5", ".safetensors"):
             self._visit(self._results / path.absolute().relative_to(results), asked_for=True)

@@ -1,7 +1,6 @@
 """Stage `annotations` for your own recordings: 3D boxes, for evaluation only, in files that no mining stage reads."""
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from pydantic import (
 
 from clip2.geometry import rigid, transform_points, yaw_rotation
 from clip2.runtime.errors import InputError
+from clip2.scans.box_sense import in_radians
 from clip2.scans.folder.calibration import METRES, upright_metres
 from clip2.scans.folder.files import (
     CALIBRATION,
@@ -40,20 +40,6 @@ from clip2.scans.texts import read_json
 from clip2.store.provenance import provenance
 
 log = logging.getLogger(__name__)
-
-MOST_YAW = 4 * math.pi
-"""Radians: angles that are followed along a track go beyond a full turn."""
-
-
-def in_radians(angle: float) -> float:
-    """An angle, if it can be one in radians.
-
-    Raises:
-        ValueError: it is more than two full turns.
-    """
-    if abs(angle) > MOST_YAW:
-        raise ValueError(f"{angle:g} is more than two full turns in radians; convert degrees (times pi / 180)")
-    return angle
 
 
 def _as_text(track: Any) -> Any:

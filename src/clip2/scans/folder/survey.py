@@ -9,6 +9,7 @@ import numpy as np
 
 from clip2.geometry import points_in_oriented_box
 from clip2.runtime.errors import InputError
+from clip2.scans.box_sense import spread
 from clip2.scans.clouds import CloudError, load_points
 from clip2.scans.folder.annotations import read_labels, sample_boxes
 from clip2.scans.folder.calibration import METRES, read_pose
@@ -96,10 +97,6 @@ def try_scene(scene: Scene) -> Iterator[str]:
         yield from _try_labels(scene)
 
 
-def _spread(stems: Sequence[str]) -> list[str]:
-    return [stems[i] for i in np.unique(np.linspace(0, len(stems) - 1, TRIED).astype(int))] if stems else []
-
-
 def _try_first(scene: Scene) -> Iterator[str]:
     stem = scene.samples[0]
     where = f"{scene.folder}: sample {stem}"
@@ -128,7 +125,7 @@ def _try_labels(scene: Scene) -> Iterator[str]:
     if repeated:
         yield f"{scene.folder}: {repeated} labelled boxes repeat one of their file; they will be left out"
     tried, total, empty, long = 0, 0, 0, 0
-    for stem in _spread(stems):
+    for stem in spread(stems, TRIED):
         frame = next(sample_frames(scene, stem, Counter()), None)
         if frame is None:
             continue
@@ -167,7 +164,7 @@ def _try_poses(scene: Scene) -> Iterator[str]:
     if folder is None:
         return
     unit, steps = METRES[scene.calibration.units], []
-    for stem in _spread(scene.samples):
+    for stem in spread(scene.samples, TRIED):
         try:
             place = read_pose(folder / f"{stem}.txt")[:3, 3]
         except (OSError, ValueError, IndexError, InputError):  # told elsewhere

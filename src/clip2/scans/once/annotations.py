@@ -9,6 +9,7 @@ import numpy as np
 from clip2.geometry import rigid, yaw_rotation
 from clip2.runtime.errors import InputError
 from clip2.scans.benchmark_classes import ONCE_CLASSES
+from clip2.scans.box_sense import MOST_TURN
 from clip2.scans.once.files import AXES, Record, json_path, read_content, sequences_by_shard
 from clip2.scans.once.settings import OnceSettings
 from clip2.scans.shards import ROLES
@@ -17,8 +18,6 @@ from clip2.store.provenance import provenance
 
 MAX_NUMBER = 1e6
 """Metres (and radians); no box is so large or so far away."""
-MAX_TURN = 4 * np.pi
-"""Radians; people's tools keep turns within one of these, and degrees are beyond."""
 
 
 def run(root: Path, out: Path, source: str, settings: OnceSettings) -> None:
@@ -63,7 +62,7 @@ def sequence_boxes(root: Path, sequence: str, counts: Counter[str]) -> Iterator[
             if not np.isfinite(box).all() or (np.abs(box) > MAX_NUMBER).any() or (box[3:6] <= 0).any():
                 counts["boxes_impossible"] += 1
                 continue
-            if abs(box[6]) > MAX_TURN:
+            if abs(box[6]) > MOST_TURN:
                 raise InputError(
                     f"{path}: frame {frame.frame_id}: a box is turned by {box[6]:g}, which are no radians; convert "
                     "degrees to radians"
